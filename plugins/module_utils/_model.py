@@ -1,0 +1,471 @@
+# Copyright: Contributors to the lvs.ipvs project
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What IPVS holds: virtual services, real servers, timeouts, sync daemons. Normalising and validation; no I/O.
+
+An object read from the kernel has every field filled in ("whole"). An object that a user asked for may have ``None`` in a
+field: "leave it alone". ``overlay_*`` puts a wish over what is there, or over the defaults, and gives a whole object;
+``check_*`` holds whole objects to the rules that ipvsadm(8) enforces and the kernel does not.
+
+Sources: include/uapi/linux/ip_vs.h, net/netfilter/ipvs/ip_vs_ctl.c, ipvsadm(8) of version 1.31.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import Dict, NamedTuple, Optional, Tuple
+
+from ansible_collections.lvs.ipvs.plugins.module_utils._errors import OptionError
+
+FAMILIES = {"ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}
+PROTOCOLS = {"tcp": 6, "udp": 17, "sctp": 132}
+FORWARD_METHODS = ("nat", "dr", "tun", "local")
+SCHEDULER_FLAGS = ("fallback", "port", "flag_3")
+TUNNEL_TYPES = ("ipip", "gue", "gre")
+TUNNEL_CHECKSUMS = ("none", "csum", "remcsum")
+DAEMON_ROLES = ("master", "backup")
+
+DEFAULT_SCHEDULER = "wlc"
+MAX_NAME = 15  # IP_VS_SCHEDNAME_MAXLEN and IP_VS_PENAME_MAXLEN are 16 with the closing NUL
+MAX_PORT = 65535
+MAX_WEIGHT = 2147483647
+MAX_THRESHOLD = 65535
+MAX_FWMARK = 4294967295
+MAX_TIMEOUT = 86400 * 31  # ipvsadm's limit; the kernel's depends on its HZ
+
+_PROTOCOL_NAMES = {number: name for name, number in PROTOCOLS.items()}
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# identities
+
+
+class ServiceId(NamedTuple):
+    """Identity of a virtual service. ``protocol`` is the IP protocol number; with a ``fwmark`` it is 0, ``address`` is empty."""
+
+    family: int
+    protocol: int
+    address: str
+    port: int
+    fwmark: int
+
+    def __str__(self):
+        if self.fwmark:
+            return "fwmark %d%s" % (self.fwmark, " (ipv6)" if self.family == socket.AF_INET6 else "")
+        return "%s %s" % (protocol_name(self.protocol), join_port(self.address, self.port))
+
+
+class ServerId(NamedTuple):
+    """Identity of a real server within its virtual service."""
+
+    address: str
+    port: int
+
+    def __str__(self):
+        return join_port(self.address, self.port)
+
+
+def protocol_name(number):
+    """``tcp``, ``udp`` or ``sctp`` for an IP protocol number; the number's digits for any other."""
+    return _PROTOCOL_NAMES.get(number, str(number))
+
+
+def join_port(address, port):
+    """``address:port``, IPv6 in brackets."""
+    return "%s:%d" % ("[%s]" % address if ":" in address else address, port)
+
+
+def family_of(address):
+    """The address family number of a normalised address."""
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
+def normal_address(text, option="address"):
+    """The one spelling of an IP literal that we compare and print. Raises OptionError for anything else."""
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            return socket.inet_ntop(family, socket.inet_pton(family, text))
+        except (OSError, ValueError, TypeError):
+            continue
+    raise OptionError(
+        option, text, "give an IPv4 or IPv6 address as a literal, such as 198.51.100.7 or 2001:db8::7; host names are not resolved"
+    )
+
+
+def service_id(options, path=""):
+    """Identity of the virtual service that ``address``/``port``/``protocol`` or ``fwmark``/``family`` name.
+
+    ``options``: dict with these keys, each of which may be missing or None. ``path`` goes in front of option names in errors.
+    """
+    address, fwmark = options.get("address"), options.get("fwmark")
+    if address is None and fwmark is None:
+        raise OptionError(path + "address", None, "a virtual service is named by address and port, or by fwmark")
+    if fwmark is not None:
+        for name in ("address", "port", "protocol"):
+            if options.get(name) is not None:
+                raise OptionError(
+                    path + name, options[name], "a virtual service is named by address, port and protocol or by fwmark, not by both"
+                )
+        _in_range(fwmark, 1, MAX_FWMARK, path + "fwmark", "a firewall mark")
+        family = options.get("family") or "ipv4"
+        return ServiceId(FAMILIES[family], 0, "", 0, fwmark)
+    address = normal_address(address, path + "address")
+    if options.get("port") is None:
+        raise OptionError(path + "port", None, "give the virtual service's port, 0 to 65535 (0: every port, with persistence)")
+    _in_range(options["port"], 0, MAX_PORT, path + "port", "a port")
+    family = options.get("family")
+    if family is not None and FAMILIES[family] != family_of(address):
+        raise OptionError(path + "family", family, "%s is of the other family; family is for services named by fwmark" % address)
+    return ServiceId(family_of(address), PROTOCOLS[options.get("protocol") or "tcp"], address, options["port"], 0)
+
+
+def server_id(options, service, path=""):
+    """Identity of the real server named by ``address`` and ``port`` (left out: the port of the service ``service``, a ServiceId)."""
+    if options.get("address") is None:
+        raise OptionError(path + "address", None, "give the real server's address")
+    port = options.get("port")
+    if port is None:
+        port = service.port
+    _in_range(port, 0, MAX_PORT, path + "port", "a port")
+    return ServerId(normal_address(options["address"], path + "address"), port)
+
+
+def _in_range(value, low, high, option, what):
+    if not low <= value <= high:
+        raise OptionError(option, value, "%s is a number from %d to %d" % (what, low, high))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# virtual services
+
+
+class Service(NamedTuple):
+    """A virtual service without its servers.
+
+    ``persistence_timeout`` is in seconds, 0: not persistent. ``persistence_netmask`` is the prefix length as text (``"24"``),
+    or dotted where an IPv4 mask has no prefix length. ``persistence_engine`` is a name, empty: none.
+    ``scheduler_flags`` is a tuple in the order of SCHEDULER_FLAGS.
+    """
+
+    id: ServiceId
+    scheduler: Optional[str] = None
+    scheduler_flags: Optional[Tuple[str, ...]] = None
+    persistence_timeout: Optional[int] = None
+    persistence_netmask: Optional[str] = None
+    persistence_engine: Optional[str] = None
+    one_packet: Optional[bool] = None
+
+
+def host_mask(family):
+    """The netmask that means "each client by itself"."""
+    return "128" if family == socket.AF_INET6 else "32"
+
+
+def normal_netmask(text, family, option="persistence_netmask"):
+    """A netmask (prefix length, with or without a slash, or dotted for IPv4) in the form that Service holds."""
+    bits = 128 if family == socket.AF_INET6 else 32
+    word = str(text).lstrip("/")
+    if word.isdigit():
+        if 1 <= int(word) <= bits:
+            return str(int(word))
+    elif family == socket.AF_INET:
+        try:
+            mask = int.from_bytes(socket.inet_pton(family, word), "big")
+        except OSError:
+            mask = 0
+        if mask:
+            return netmask_text(mask)
+    raise OptionError(
+        option,
+        text,
+        "give a prefix length from 1 to %d%s" % (bits, ", or a dotted mask such as 255.255.255.0" if bits == 32 else ""),
+    )
+
+
+def netmask_text(mask):
+    """An IPv4 netmask, given as a number, as its prefix length if it has one, dotted otherwise."""
+    ones = bin(mask).count("1")
+    if mask == (0xFFFFFFFF << (32 - ones)) & 0xFFFFFFFF:
+        return str(ones)
+    return socket.inet_ntoa(mask.to_bytes(4, "big"))
+
+
+def netmask_number(text):
+    """An IPv4 netmask in the form that Service holds, as a number."""
+    if "." in text:
+        return int.from_bytes(socket.inet_aton(text), "big")
+    return (0xFFFFFFFF << (32 - int(text))) & 0xFFFFFFFF
+
+
+def service_wish(options, path=""):
+    """The virtual service that a user's options describe: a Service with None where an option is left out.
+
+    ``options``: dict of the options of ``ipvs_service``. Raises OptionError.
+    """
+    ident = service_id(options, path)
+    scheduler = options.get("scheduler")
+    if scheduler is not None:
+        _check_name(scheduler, path + "scheduler", "a scheduler", "rr, wrr, lc, wlc, sh, mh")
+    engine = options.get("persistence_engine")
+    if engine:
+        _check_name(engine, path + "persistence_engine", "a persistence engine", "sip")
+    timeout = options.get("persistence_timeout")
+    if timeout is not None:
+        _in_range(timeout, 0, MAX_TIMEOUT, path + "persistence_timeout", "the time in seconds (0: not persistent)")
+    netmask = options.get("persistence_netmask")
+    if netmask is not None:
+        netmask = normal_netmask(netmask, ident.family, path + "persistence_netmask")
+    flags = options.get("scheduler_flags")
+    if flags is not None:
+        for flag in flags:
+            if flag not in SCHEDULER_FLAGS:
+                raise OptionError(path + "scheduler_flags", flag, "known flags are %s" % ", ".join(SCHEDULER_FLAGS))
+        flags = tuple(flag for flag in SCHEDULER_FLAGS if flag in flags)
+    return Service(ident, scheduler, flags, timeout, netmask, engine, options.get("one_packet"))
+
+
+def _check_name(name, option, what, examples):
+    if not 1 <= len(name) <= MAX_NAME or not name.isascii() or not name.replace("_", "").replace("-", "").isalnum():
+        raise OptionError(option, name, "%s has a name of 1 to %d letters and digits, such as %s" % (what, MAX_NAME, examples))
+
+
+def overlay_service(wish, current=None):
+    """The whole Service that results when ``wish`` is put over ``current``, or is created when there is none."""
+    if current is None:
+        current = Service(wish.id, DEFAULT_SCHEDULER, (), 0, host_mask(wish.id.family), "", False)
+    merged = Service(*[old if new is None else new for new, old in zip(wish, current)])
+    if not merged.persistence_timeout and wish.persistence_netmask is None:
+        merged = merged._replace(persistence_netmask=host_mask(merged.id.family))
+    return merged
+
+
+def check_service(service, path=""):
+    """Raise OptionError where a whole Service breaks a rule."""
+    ident = service.id
+    if not service.persistence_timeout:
+        if not ident.fwmark and ident.port == 0:
+            raise OptionError(path + "port", 0, "port 0 (every port) needs persistence: set persistence_timeout")
+        if service.persistence_netmask != host_mask(ident.family):
+            raise OptionError(
+                path + "persistence_netmask", service.persistence_netmask, "a netmask needs persistence: set persistence_timeout"
+            )
+    if service.one_packet and not ident.fwmark and ident.protocol != PROTOCOLS["udp"]:
+        raise OptionError(
+            path + "one_packet", True, "one-packet scheduling is for UDP services and for fwmark services, not for %s" % ident
+        )
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# real servers
+
+
+class Server(NamedTuple):
+    """A real server of a virtual service. Thresholds are numbers of connections, 0: none. Tunnel fields count for ``tun`` only."""
+
+    id: ServerId
+    forward_method: Optional[str] = None
+    weight: Optional[int] = None
+    upper_threshold: Optional[int] = None
+    lower_threshold: Optional[int] = None
+    tunnel_type: Optional[str] = None
+    tunnel_port: Optional[int] = None
+    tunnel_checksum: Optional[str] = None
+
+
+def server_wish(options, service, path=""):
+    """The real server that a user's options describe: a Server with None where an option is left out.
+
+    ``options``: dict of the options of ``ipvs_server`` that are the server's own; ``service``: the ServiceId it belongs to.
+    """
+    ident = server_id(options, service, path)
+    for name, high, what in (
+        ("weight", MAX_WEIGHT, "a weight"),
+        ("upper_threshold", MAX_THRESHOLD, "a number of connections (0: no limit)"),
+        ("lower_threshold", MAX_THRESHOLD, "a number of connections (0: none)"),
+        ("tunnel_port", MAX_PORT, "a port"),
+    ):
+        if options.get(name) is not None:
+            _in_range(options[name], 0, high, path + name, what)
+    return Server(ident, *[options.get(name) for name in Server._fields[1:]])
+
+
+def overlay_server(wish, current=None):
+    """The whole Server that results when ``wish`` is put over ``current``, or is created when there is none."""
+    if current is None:
+        current = Server(wish.id, "dr", 1, 0, 0, "ipip", 0, "none")
+    merged = Server(*[old if new is None else new for new, old in zip(wish, current)])
+    # what a former tunnel needed is not carried into a server that has no use for it
+    if merged.forward_method != "tun" and wish.tunnel_type is None:
+        merged = merged._replace(tunnel_type="ipip")
+    if merged.tunnel_type != "gue" and wish.tunnel_port is None:
+        merged = merged._replace(tunnel_port=0)
+    if wish.tunnel_checksum is None and (
+        merged.tunnel_type == "ipip" or (merged.tunnel_type == "gre" and merged.tunnel_checksum == "remcsum")
+    ):
+        merged = merged._replace(tunnel_checksum="none")
+    return merged
+
+
+def check_server(server, service, wish=None, path=""):
+    """Raise OptionError where a whole Server breaks a rule. ``service``: the ServiceId; ``wish``: what was asked, if anything."""
+    method, port = server.forward_method, server.id.port
+    if not service.fwmark and method in ("dr", "tun") and port != service.port:
+        raise OptionError(
+            path + "port",
+            port,
+            "with forward_method %s the real server answers on the service's own port, %d; another port needs nat"
+            % (method, service.port),
+        )
+    if server.upper_threshold < server.lower_threshold and server.upper_threshold:
+        raise OptionError(
+            path + "lower_threshold", server.lower_threshold, "is above upper_threshold, which is %d" % server.upper_threshold
+        )
+    if method != "tun":
+        for name in ("tunnel_type", "tunnel_port", "tunnel_checksum"):
+            if wish is not None and getattr(wish, name) is not None:
+                raise OptionError(
+                    path + name, getattr(wish, name), "tunnel options need forward_method tun; this server's is %s" % method
+                )
+        if family_of(server.id.address) != service.family:
+            raise OptionError(
+                path + "address",
+                server.id.address,
+                "a server of the other address family than its service (%s) needs forward_method tun" % service,
+            )
+        return
+    if server.tunnel_type == "gue":
+        if not server.tunnel_port:
+            raise OptionError(path + "tunnel_port", server.tunnel_port, "a gue tunnel needs its UDP port, 1 to 65535")
+        return
+    if server.tunnel_port:
+        raise OptionError(path + "tunnel_port", server.tunnel_port, "only a gue tunnel has a port; this one is %s" % server.tunnel_type)
+    if server.tunnel_checksum != "none" and (server.tunnel_type == "ipip" or server.tunnel_checksum == "remcsum"):
+        raise OptionError(
+            path + "tunnel_checksum",
+            server.tunnel_checksum,
+            "ipip tunnels have no checksum, gre tunnels none or csum, gue tunnels none, csum or remcsum; this one is %s"
+            % server.tunnel_type,
+        )
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# tables
+
+
+class Entry(NamedTuple):
+    """A virtual service and its real servers, by identity, in the order in which they were added."""
+
+    service: Service
+    servers: Dict[ServerId, Server]
+
+
+Table = Dict[ServiceId, Entry]
+"""The IPVS table, or the part of it that somebody asked for."""
+
+
+def entry_wish(options, path=""):
+    """The Entry that the options of one service with its ``servers`` describe. A duplicate server is an OptionError."""
+    service = service_wish(options, path)
+    servers = {}
+    for index, server_options in enumerate(options.get("servers") or ()):
+        where = "%sservers[%d]." % (path, index)
+        server = server_wish(server_options, service.id, where)
+        if server.id in servers:
+            raise OptionError(where + "address", str(server.id), "this server stands in the list twice; give each server once")
+        servers[server.id] = server
+    return Entry(service, servers)
+
+
+def table_wish(services, path="services"):
+    """The Table that a list of such options describes. A duplicate service is an OptionError."""
+    table = {}
+    for index, options in enumerate(services):
+        where = "%s[%d]." % (path, index)
+        entry = entry_wish(options, where)
+        if entry.service.id in table:
+            option = "fwmark" if entry.service.id.fwmark else "address"
+            raise OptionError(where + option, str(entry.service.id), "this service stands in the list twice; give each service once")
+        table[entry.service.id] = entry
+    return table
+
+
+def service_options(service):
+    """A whole Service as the options that make it."""
+    options = id_options(service.id)
+    options.update(zip(Service._fields[1:], service[1:]))
+    options["scheduler_flags"] = list(service.scheduler_flags)
+    return options
+
+
+def id_options(ident):
+    """A ServiceId as the options that name it."""
+    if ident.fwmark:
+        return {"fwmark": ident.fwmark, "family": "ipv6" if ident.family == socket.AF_INET6 else "ipv4"}
+    return {"address": ident.address, "port": ident.port, "protocol": protocol_name(ident.protocol)}
+
+
+def server_options(server):
+    """A whole Server as the options that make it; those of a tunnel only where there is one."""
+    options = {"address": server.id.address, "port": server.id.port}
+    names = Server._fields[1:] if server.forward_method == "tun" else Server._fields[1:5]
+    options.update((name, getattr(server, name)) for name in names)
+    return options
+
+
+def entry_options(entry):
+    """A whole Entry as the options that make it: what ``ipvs_info`` returns and ``ipvs_table`` takes."""
+    options = service_options(entry.service)
+    options["servers"] = [server_options(entry.servers[ident]) for ident in sorted(entry.servers, key=server_order)]
+    return options
+
+
+def service_order(ident):
+    """Sorting key of services: by family, protocol, address as a number, port, firewall mark."""
+    packed = socket.inet_pton(ident.family, ident.address) if ident.address else b""
+    return (ident.fwmark, ident.family, ident.protocol, packed, ident.port)
+
+
+def server_order(ident):
+    """Sorting key of servers: by family, address as a number, port."""
+    family = family_of(ident.address)
+    return (family, socket.inet_pton(family, ident.address), ident.port)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# timeouts and sync daemons
+
+
+class Timeouts(NamedTuple):
+    """Connection timeouts in seconds. None, in a wish: keep."""
+
+    tcp: Optional[int] = None
+    tcp_fin: Optional[int] = None
+    udp: Optional[int] = None
+
+
+def timeouts_wish(options):
+    """The Timeouts that a user's options describe; 0 means keep, as in ipvsadm, and becomes None."""
+    for name in Timeouts._fields:
+        if options.get(name) is not None:
+            _in_range(options[name], 0, MAX_TIMEOUT, name, "a timeout in seconds (0: keep)")
+    return Timeouts(*[options.get(name) or None for name in Timeouts._fields])
+
+
+def overlay_timeouts(wish, current):
+    """The Timeouts that result when ``wish`` is put over ``current``."""
+    return Timeouts(*[old if new is None else new for new, old in zip(wish, current)])
+
+
+class Daemon(NamedTuple):
+    """A sync daemon. ``max_length`` is in bytes of UDP payload; ``multicast_ttl`` in hops."""
+
+    role: str
+    interface: Optional[str] = None
+    sync_id: Optional[int] = None
+    max_length: Optional[int] = None
+    multicast_group: Optional[str] = None
+    multicast_port: Optional[int] = None
+    multicast_ttl: Optional[int] = None
+
+
