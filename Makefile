@@ -38,5 +38,5 @@ $(COLLECTION):
 
 $(OLD_PYROUTE2): .cache/pyroute2-%: | .venv/.stamp
 	@rm -rf $@ $@.part
-	$(VENV) $(PIP_INSTALL) --target $@.part --no-deps pyroute2==$*
+	$(VENV) $(PIP_INSTALL) --target $@.part pyroute2==$*
 	@mv $@.part $@
