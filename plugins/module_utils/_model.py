@@ -317,9 +317,11 @@ def check_server(server, service, wish=None, path=""):
             "with forward_method %s the real server answers on the service's own port, %d; another port needs nat"
             % (method, service.port),
         )
-    if server.upper_threshold < server.lower_threshold and server.upper_threshold:
+    if server.lower_threshold > server.upper_threshold:
         raise OptionError(
-            path + "lower_threshold", server.lower_threshold, "is above upper_threshold, which is %d" % server.upper_threshold
+            path + "lower_threshold",
+            server.lower_threshold,
+            "must not be above upper_threshold, which is %d" % server.upper_threshold,
         )
     if method != "tun":
         for name in ("tunnel_type", "tunnel_port", "tunnel_checksum"):

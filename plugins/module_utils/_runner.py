@@ -1,0 +1,36 @@
+# Copyright: Contributors to the lvs.ipvs project
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The only file that knows AnsibleModule: options in; changed, diff, return values or a failure out."""
+
+from __future__ import annotations
+
+import traceback
+
+from ansible.module_utils.basic import missing_required_lib
+
+from ansible_collections.lvs.ipvs.plugins.module_utils._answer import Context
+from ansible_collections.lvs.ipvs.plugins.module_utils._errors import IpvsError, MissingLibrary
+
+
+def run(module, action):
+    """Call ``action(options, context)``, which returns an Answer, and end the module with it.
+
+    ``module``: the AnsibleModule. The same path for a check and for the real thing: ``action`` looks at
+    ``context.check_mode`` in the one place where it would change something. Never returns.
+    """
+    context = Context(module.check_mode, module._diff, module.warn)
+    try:
+        answer = action(module.params, context)
+    except MissingLibrary as error:
+        module.fail_json(
+            msg=missing_required_lib("%s (Debian, Ubuntu, Fedora: %s)" % (error.library, error.package)),
+            exception=error.trace,
+        )
+    except IpvsError as error:
+        module.fail_json(msg=str(error), exception=traceback.format_exc(), **error.details)
+    result = dict(answer.values, changed=answer.changed)
+    if context.diff and answer.before is not None:
+        result["diff"] = {"before": answer.before, "after": answer.after}
+    module.exit_json(**result)
