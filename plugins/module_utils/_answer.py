@@ -6,15 +6,22 @@
 
 from __future__ import annotations
 
-from typing import Callable, NamedTuple, Optional
+from typing import Callable, List, NamedTuple, Optional, Tuple
 
 
 class Context(NamedTuple):
-    """``check_mode``: change nothing. ``diff``: before and after are wanted. ``warn(text)``: show the user a warning."""
+    """What ``_runner`` lends to the code that does the work.
+
+    ``check_mode``: change nothing. ``diff``: before and after are wanted. ``warn(text)``: show the user a warning.
+    ``run_command(argv)`` -> (exit status, stdout, stderr): run a program.
+    ``write_file(path, text)``: replace a file in one step; a new one gets mode 0644 and the SELinux context of its place.
+    """
 
     check_mode: bool
     diff: bool
     warn: Callable[[str], None]
+    run_command: Optional[Callable[[List[str]], Tuple[int, str, str]]] = None
+    write_file: Optional[Callable[[str, str], None]] = None
 
 
 class Answer(NamedTuple):

@@ -6,7 +6,10 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 import traceback
+from functools import partial
 
 from ansible.module_utils.basic import missing_required_lib
 
@@ -20,7 +23,7 @@ def run(module, action):
     ``module``: the AnsibleModule. The same path for a check and for the real thing: ``action`` looks at
     ``context.check_mode`` in the one place where it would change something. Never returns.
     """
-    context = Context(module.check_mode, module._diff, module.warn)
+    context = Context(module.check_mode, module._diff, module.warn, module.run_command, partial(write_file, module))
     try:
         answer = action(module.params, context)
     except MissingLibrary as error:
@@ -34,3 +37,17 @@ def run(module, action):
     if context.diff and answer.before is not None:
         result["diff"] = {"before": answer.before, "after": answer.after}
     module.exit_json(**result)
+
+
+def write_file(module, path, text):
+    """Put ``text`` into the file ``path`` in one step: a reader sees the old file or the new one, never half of it.
+
+    A file that is there keeps its mode, owner and SELinux context; a new one is readable by all, whatever the umask.
+    """
+    new = not os.path.exists(path)
+    handle, scratch = tempfile.mkstemp(dir=module.tmpdir)
+    with os.fdopen(handle, "w", encoding="utf-8", errors="surrogateescape") as stream:
+        stream.write(text)
+    module.atomic_move(scratch, path)
+    if new:
+        module.set_mode_if_different(path, 0o644, changed=False)
