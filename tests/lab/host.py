@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the lab needs of this box: tools, paths, locks, processes, and the kernel's command line."""
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+GUEST = Path(__file__).resolve().parent / "guest"
+KERNEL = "linux.uml"
+MODULES = Path("/usr/lib/uml/modules")
+
+# Two self-measurements of the kernel are skipped and the third is given: 0.4 s to power-off instead of 1.4 s.
+KERNEL_FLAGS = ["initcall_blacklist=raid6_select_algo,calibrate_xor_blocks", "lpj=14983168", "selinux=0", "quiet"]
+
+# command -> the package (of Debian and Ubuntu) that has it
+FOR_RUN = {KERNEL: "user-mode-linux", "busybox": "busybox-static"}
+FOR_MACHINES = {
+    KERNEL: "user-mode-linux", "mmdebstrap": "mmdebstrap", "mke2fs": "e2fsprogs", "ip": "iproute2",
+    "ssh": "openssh-client", "nsenter": "util-linux", "depmod": "kmod",
+}
+DEBIAN_KEYS = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+
+
+class LabError(Exception):
+    """Something that whoever called can put right; the text says what and how."""
+
+
+def find(command):
+    """The full path of COMMAND, or None; looks into the sbin folders too, which an ordinary user's PATH lacks."""
+    return shutil.which(command, path=os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin")
+
+
+def missing_packages(commands):
+    """The packages, in order and once each, that lack from the mapping COMMANDS (command -> package)."""
+    missing = [package for command, package in commands.items() if not find(command)]
+    if "mmdebstrap" in commands and not DEBIAN_KEYS.exists():
+        missing.append("debian-archive-keyring")
+    return list(dict.fromkeys(missing))
+
+
+def install_command(packages):
+    sudo = [] if os.geteuid() == 0 else ["sudo"]
+    return [*sudo, "apt-get", "-o", "DPkg::Lock::Timeout=300", "install", "-y", "--no-install-recommends", *packages]
+
+
+def need(commands):
+    """Raise LabError, in one line with the remedy, when the box lacks one of COMMANDS."""
+    missing = missing_packages(commands)
+    if missing:
+        raise LabError(f"the lab needs {', '.join(missing)}; install with: {' '.join(install_command(missing))}")
+
+
+def kernel_release():
+    return subprocess.run([find(KERNEL), "--version"], check=True, capture_output=True, text=True).stdout.strip()
+
+
+def kernel_environment(scratch):
+    """The kernel's own environment. Its memory is a file: in /dev/shm if it can, else below SCRATCH."""
+    environment = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/", "TERM": "linux"}
+    try:
+        shm = os.statvfs("/dev/shm")
+        usable = not shm.f_flag & os.ST_NOEXEC and shm.f_bavail * shm.f_frsize > 1 << 30 and os.path.ismount("/dev/shm")
+    except OSError:
+        usable = False
+    if not usable:
+        environment["TMPDIR"] = str(scratch)
+    return environment
+
+
+def cache_dir():
+    base = os.environ.get("LVS_LAB_CACHE")
+    if not base:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lvs-ipvs-lab"
+    base = Path(base).absolute()
+    base.mkdir(parents=True, exist_ok=True)
+    return base
+
+
+def run_dir():
+    """Where what is running keeps its state. Short (a socket's path has at most 107 bytes), on disk, one per user."""
+    base = Path(f"/var/tmp/lvs-ipvs-lab.{os.geteuid()}")
+    base.mkdir(mode=0o700, exist_ok=True)
+    info = base.lstat()
+    if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.geteuid():
+        raise LabError(f"{base} belongs to somebody else: remove it")
+    return base
+
+
+class Lock:
+    """An exclusive lock on a file, held inside ``with``. A process that dies lets go of it."""
+
+    def __init__(self, path, wait_note=None):
+        self.path, self.wait_note = Path(path), wait_note
+
+    def try_acquire(self):
+        self.file = open(self.path, "a")
+        try:
+            # A record lock, unlike flock, does not pass to children.
+            fcntl.lockf(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self.file.close()
+            return False
+        return True
+
+    def __enter__(self):
+        if not self.try_acquire():
+            if self.wait_note:
+                say(self.wait_note)
+            self.file = open(self.path, "a")
+            fcntl.lockf(self.file, fcntl.LOCK_EX)
+        return self
+
+    def __exit__(self, *exc):
+        self.file.close()
+
+
+def kernels(directory):
+    """The process ids of the UML kernels whose uml_dir is DIRECTORY or lies below it."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            arguments = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
+        except OSError:
+            continue
+        if any(f"{argument}/".startswith(f"uml_dir={directory}/") for argument in arguments):
+            found.append(int(entry.name))
+    return found
+
+
+def stop_kernels(directory):
+    """End them at once. Each leads a process group, in which stand the host processes of its guest's processes too."""
+    for pid in kernels(directory):
+        try:
+            os.killpg(os.getpgid(pid), signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
