@@ -2,15 +2,16 @@
 # The ways into this checkout. What each stage of the tests is stands in tests/run.py.
 
 PYTHON := $(firstword $(wildcard /usr/bin/python3) python3)
-PIP_INSTALL := -m pip --disable-pip-version-check install --quiet
-APT_INSTALL := apt-get -o DPkg::Lock::Timeout=300 install --yes --no-install-recommends
+PIP_INSTALL := -m pip --disable-pip-version-check install --quiet --use-pep517
+APT_GET := apt-get -o DPkg::Lock::Timeout=300
 VENV := .venv/bin/python
 
 # pyroute2 as Debian 12 has it, and the oldest that the collection supports. The newest is in .venv.
 OLD_PYROUTE2 := .cache/pyroute2-0.6.13 .cache/pyroute2-0.7.2
+CONTROLLERS := .cache/ansible-core-2.17.14 .cache/ansible-core-2.18.19
 COLLECTION := .cache/collections/ansible_collections/lvs/ipvs
 
-# The tests read the checkout's environment alone, not that of the person who started them.
+# Plays see the checkout as the installed collection.
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.cache/collections
 
 .DEFAULT_GOAL := help
@@ -22,11 +23,43 @@ help: ## Show this list
 .PHONY: deps
 deps: .venv/.stamp $(COLLECTION) $(OLD_PYROUTE2) ## Install what the tests and the demo need into .venv and .cache
 
-.venv/.stamp: tests/requirements.txt tests/constraints.txt
-	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed, $(PYTHON) is older")'
+.PHONY: test
+test: deps $(CONTROLLERS) ## Everything that is tested, in about 15 minutes
+	$(VENV) tests/run.py
+
+.PHONY: test-unit
+test-unit: deps ## Pure logic and the collection's archive, in seconds, anywhere
+	$(VENV) tests/run.py unit
+
+.PHONY: test-integration
+test-integration: deps ## Modules on a real IPVS kernel
+	$(VENV) tests/run.py integration
+
+.PHONY: test-machines
+test-machines: deps ## Playbooks on whole machines
+	$(VENV) tests/run.py machines
+
+.PHONY: lint
+lint: deps ## Form of code, roles, documentation and licences
+	$(VENV) tests/run.py lint
+
+.PHONY: sanity
+sanity: deps ## ansible-test sanity
+	$(VENV) tests/run.py sanity
+
+.PHONY: build
+build: deps ## The collection's archive, in .cache/build
+	.venv/bin/ansible-galaxy collection build --force --output-path .cache/build
+
+.PHONY: clean
+clean: ## Remove .venv and .cache with all that was made in them
+	rm -rf .venv .cache
+
+.venv/.stamp: tests/requirements.txt tests/requirements-unit.txt tests/constraints.txt
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed")'
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 	    test "$$(id -u)" = 0 || { echo 'Missing here: apt-get install python3-venv (as root)' >&2; exit 1; }; \
-	    apt-get -o DPkg::Lock::Timeout=300 update --quiet && $(APT_INSTALL) python3-venv; }
+	    $(APT_GET) update --quiet && $(APT_GET) install --yes --no-install-recommends python3-venv; }
 	$(PYTHON) -m venv .venv
 	$(VENV) $(PIP_INSTALL) --requirement tests/requirements.txt --constraint tests/constraints.txt
 	@touch $@
@@ -37,6 +70,14 @@ $(COLLECTION):
 	@ln -sfn ../../../.. $@
 
 $(OLD_PYROUTE2): .cache/pyroute2-%: | .venv/.stamp
-	@rm -rf $@ $@.part
+	@rm -rf $@.part
 	$(VENV) $(PIP_INSTALL) --target $@.part pyroute2==$*
 	@mv $@.part $@
+
+.PHONY: $(CONTROLLERS)
+$(CONTROLLERS): %: %/.stamp
+
+.cache/ansible-core-%/.stamp: tests/requirements-unit.txt | .venv/.stamp
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python $(PIP_INSTALL) ansible-core==$* --requirement tests/requirements-unit.txt
+	@touch $@

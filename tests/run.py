@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Run the stages of the tests and count them: python tests/run.py [STAGE...]
+
+Two stages run at a time; what they print is shown in order, each under its heading. A stage that fails does not stop the
+others. The last line is the plain count. A run of pytest counts by its own report; any other command is one test, passed when it
+exits with 0. A skipped test, and a run of pytest that reports no test, make the whole fail.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import xml.etree.ElementTree
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / ".cache/results"
+PYTHON = ".venv/bin/python"
+LAB = (PYTHON, "-m", "tests.lab", "run", "--save", ".cache/results", "--mem", "1G", "--")
+
+RUNNING: set[int] = set()  # process groups
+INTERRUPTED = threading.Event()
+
+
+@dataclass(frozen=True)
+class Count:
+    """The outcome of one stage; seconds of wall clock."""
+
+    passed: int
+    failed: int
+    skipped: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Commands that are run one after the other, all of them, from the root of the checkout."""
+
+    name: str
+    title: str
+    commands: tuple[tuple[str, ...], ...]
+
+
+def report(name: str) -> str:
+    return f".cache/results/{name}.xml"
+
+
+def pytest(name: str, *arguments: str, python: str = PYTHON) -> tuple[str, ...]:
+    """A run of pytest that leaves its report under this name."""
+    return (python, "-m", "pytest", f"--junitxml={report(name)}", *arguments)
+
+
+def pyroute2(version: str) -> tuple[str, ...]:
+    """The beginning of a command that is to find this version of pyroute2 before the one in .venv."""
+    return ("env", f"PYTHONPATH=.cache/pyroute2-{version}")
+
+
+def tool(*words: str) -> tuple[str, ...]:
+    return (f".venv/bin/{words[0]}", *words[1:])
+
+
+STAGES = [
+    Stage("unit", "pure logic, and the collection's archive", (pytest("unit", "tests/unit"),)),
+    Stage("lint", "form of code, roles, documentation and licences", (
+        tool("ruff", "check"),
+        tool("yamllint", "--strict", "."),
+        tool("ansible-lint"),
+        tool("antsibull-changelog", "lint"),
+        tool("antsibull-docs", "lint-collection-docs", "--plugin-docs", "--skip-rstcheck", ".cache/collections/ansible_collections/lvs/ipvs"),
+        tool("reuse", "lint", "--quiet"),
+    )),
+    Stage("sanity", "ansible-test sanity", ((PYTHON, "tests/tools/sanity.py"),)),
+    Stage("controllers", "unit tests with the older versions of ansible-core", tuple(
+        pytest(f"controllers-{version}", "tests/unit", python=f".cache/ansible-core-{version}/bin/python") for version in ("2.17.14", "2.18.19")
+    )),
+    Stage("integration", "modules on a real IPVS kernel", (
+        (*LAB, *pytest("integration", "tests/integration")),
+    )),
+    Stage("integration-old", "the same with older versions of pyroute2", tuple(
+        (*LAB, *pyroute2(version), *pytest(f"integration-{version}", "tests/integration")) for version in ("0.7.2", "0.6.13")
+    )),
+    Stage("lab", "the lab itself", (pytest("lab", "tests/lab/tests"),)),
+    Stage("machines", "playbooks on whole machines", (pytest("machines", "tests/machines"),)),
+]
+
+
+def run(stage: Stage) -> Count:
+    """Run a stage's commands, with what they print in log(stage)."""
+    start = time.monotonic()
+    counts = []
+    with log(stage).open("wb", buffering=0) as output:
+        for command in stage.commands:
+            if INTERRUPTED.is_set():
+                counts.append((0, 1, 0))
+                continue
+            output.write(f"$ {' '.join(command)}\n".encode())
+            reports = [ROOT / word.split("=", 1)[1] for word in command if word.startswith("--junitxml=")]
+            for path in reports:
+                path.unlink(missing_ok=True)
+            status = execute(command, output)
+            counts.append(count_report(reports[0], status) if reports else (int(status == 0), int(status != 0), 0))
+            if status:
+                output.write(f"exit status {status}: {' '.join(command)}\n".encode())
+    return Count(*(sum(column) for column in zip(*counts, strict=True)), time.monotonic() - start)
+
+
+def execute(command: tuple[str, ...], output: IO[bytes]) -> int:
+    """Run one command in a process group of its own, so that interrupt() reaches it once and whole; its exit status."""
+    try:
+        with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, process_group=0) as process:
+            RUNNING.add(process.pid)
+            try:
+                return process.wait()
+            finally:
+                RUNNING.discard(process.pid)
+    except OSError as error:
+        output.write(f"{error}\n".encode())
+        return 127
+
+
+def interrupt(*_signal) -> None:
+    """End what runs the way Ctrl-C does, and wait for it to clear up behind itself."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    print("\nInterrupted; clearing up", flush=True)
+    INTERRUPTED.set()
+    for group in list(RUNNING):
+        os.killpg(group, signal.SIGINT)
+
+
+def count_report(path: Path, status: int) -> tuple[int, int, int]:
+    """Passed, failed and skipped tests in pytest's report; a run that failed without a failed test is one."""
+    try:
+        suites = xml.etree.ElementTree.parse(path).getroot().findall("testsuite")
+    except (OSError, xml.etree.ElementTree.ParseError):
+        return 0, 1, 0
+    tests, failures, errors, skipped = (sum(int(suite.get(key, 0)) for suite in suites) for key in ("tests", "failures", "errors", "skipped"))
+    failed = failures + errors
+    if not failed and (status or not tests):
+        failed = 1
+    return max(tests - failures - errors - skipped, 0), failed, skipped
+
+
+def log(stage: Stage) -> Path:
+    return RESULTS / f"{stage.name}.log"
+
+
+def show(stage: Stage, outcome: Future) -> None:
+    """Print what the stage prints, as it comes, until it ends."""
+    while not (outcome.running() or outcome.done()):
+        time.sleep(0.1)
+    while not log(stage).exists():
+        time.sleep(0.1)
+    with log(stage).open("rb") as output:
+        over = False
+        while not over:
+            over = outcome.done()
+            while chunk := output.read(1 << 16):
+                sys.stdout.buffer.write(chunk)
+                sys.stdout.buffer.flush()
+            if not over:
+                time.sleep(0.1)
+
+
+def main(names: list[str]) -> int:
+    unknown = set(names) - {stage.name for stage in STAGES}
+    if unknown:
+        sys.exit(f"no such stage: {', '.join(sorted(unknown))}; there are {', '.join(stage.name for stage in STAGES)}")
+    stages = [stage for stage in STAGES if not names or stage.name in names]
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    for stage in stages:
+        log(stage).unlink(missing_ok=True)
+    signal.signal(signal.SIGINT, interrupt)
+    signal.signal(signal.SIGTERM, interrupt)
+    counts = []
+    with ThreadPoolExecutor(max_workers=2) as workers:
+        outcomes = [workers.submit(run, stage) for stage in stages]
+        for stage, outcome in zip(stages, outcomes, strict=True):
+            print(f"\n==== {stage.name}: {stage.title}", flush=True)
+            show(stage, outcome)
+            counts.append(outcome.result())
+    print(f"\n{'stage':<18}{'passed':>8}{'failed':>8}{'skipped':>9}{'seconds':>9}")
+    for stage, count in zip(stages, counts, strict=True):
+        print(f"{stage.name:<18}{count.passed:>8}{count.failed:>8}{count.skipped:>9}{count.seconds:>9.0f}")
+    passed, failed, skipped = (sum(getattr(count, key) for count in counts) for key in ("passed", "failed", "skipped"))
+    print(f"{passed} passed, {failed} failed, {skipped} skipped")
+    return 1 if failed or skipped else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
