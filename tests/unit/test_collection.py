@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The collection as users get it: built from this checkout, installed, and asked for its documentation."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+MODULES = sorted(f"lvs.ipvs.{path.stem}" for path in (ROOT / "plugins/modules").glob("ipvs_*.py"))
+FILTERS = sorted(f"lvs.ipvs.{path.stem}" for path in (ROOT / "plugins/filter").glob("*.py"))
+IN_ARCHIVE = {
+    "CHANGELOG.md", "CONTRIBUTING.md", "FILES.json", "LICENSE", "LICENSES", "MANIFEST.json", "README.md", "REUSE.toml",
+    "changelogs", "docs", "meta", "playbooks", "plugins", "roles",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def ansible(tmp_path_factory):
+    """Run one of ansible's commands, of the very ansible-core under test, with nothing of the user's; returns its output."""
+    home = tmp_path_factory.mktemp("home")
+    environment = {
+        "ANSIBLE_COLLECTIONS_PATH": str(home / "collections"),
+        "ANSIBLE_HOME": str(home / "ansible"),
+        "HOME": str(home),
+        "LC_ALL": "C.UTF-8",
+        "PATH": os.environ["PATH"],
+    }
+
+    def run(command, *arguments):
+        return subprocess.run(
+            [Path(sys.executable).parent / command, *arguments], cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True
+        ).stdout
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def archive(ansible, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("build")
+    ansible("ansible-galaxy", "collection", "build", "--output-path", str(directory))
+    (path,) = directory.iterdir()
+    return path
+
+
+@pytest.fixture(scope="session")
+def documentation(ansible, archive):
+    """What ansible-doc says of every module of the installed archive, by full name."""
+    ansible("ansible-galaxy", "collection", "install", "--offline", str(archive))
+    return json.loads(ansible("ansible-doc", "--json", "--type", "module", *MODULES))
+
+
+def test_the_archive_carries_the_name_and_version_of_galaxy_yml(archive):
+    galaxy = yaml.safe_load((ROOT / "galaxy.yml").read_text())
+    assert archive.name == f"lvs-ipvs-{galaxy['version']}.tar.gz"
+
+
+def test_the_archive_holds_the_collection_and_nothing_of_its_workshop(archive):
+    with tarfile.open(archive) as tar:
+        names = [Path(name) for name in tar.getnames()]
+    assert {name.parts[0] for name in names} <= IN_ARCHIVE
+    assert not [name for name in names for part in name.parts if part.startswith(".") or part in ("__pycache__", "tests", "output")]
+    assert not [name for name in names if name.suffix in (".pyc", ".xml", ".log")]
+    modules = [f"plugins/modules/{name.rpartition('.')[2]}.py" for name in MODULES]
+    assert {Path(name) for name in ("README.md", "LICENSE", "meta/runtime.yml", *modules)} <= set(names)
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("module", MODULES), ("filter", FILTERS)])
+def test_ansible_finds_every_plugin_once_installed(ansible, documentation, kind, expected):
+    assert sorted(json.loads(ansible("ansible-doc", "--json", "--list", "--type", kind, "lvs.ipvs"))) == expected
+
+
+def test_the_action_group_holds_every_module():
+    runtime = yaml.safe_load((ROOT / "meta/runtime.yml").read_text())
+    assert sorted(f"lvs.ipvs.{name}" for name in runtime["action_groups"]["ipvs"]) == MODULES
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_documents_its_attributes(documentation, module):
+    attributes = documentation[module]["doc"]["attributes"]
+    assert {"action_group", "check_mode", "diff_mode", "idempotent", "platform"} <= set(attributes)
+    assert attributes["action_group"]["membership"] == ["lvs.ipvs.ipvs"]
+    assert attributes["check_mode"]["support"] in ("full", "N/A")
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_modules_examples_are_tasks_that_name_it_in_full(documentation, module):
+    tasks = yaml.safe_load(documentation[module]["examples"])
+    assert [task for task in tasks if module in task]
+    assert all("name" in task for task in tasks)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_documents_what_it_returns(documentation, module):
+    for name, value in documentation[module]["return"].items():
+        assert value["description"] and value["type"] and value["returned"], name
