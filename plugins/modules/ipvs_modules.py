@@ -1,0 +1,191 @@
+#!/usr/bin/python
+# Copyright: Contributors to the lvs.ipvs project
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: ipvs_modules
+short_description: Load the kernel modules of IPVS and have them loaded at boot
+version_added: 0.1.0
+description:
+  - Loads kernel modules now, and lists them in a file of C(modules-load.d) so that they are loaded at every boot.
+  - All modules are looked up before anything is touched. Where the kernel lacks one, the task fails, names the module, the kernel
+    and the package that usually has it, and changes nothing.
+  - In an image build, nothing is loaded and the modules of the kernel that the image will boot are looked up.
+  - Needs nothing on the node but C(modprobe).
+author:
+  - Contributors to the lvs.ipvs project
+extends_documentation_fragment:
+  - lvs.ipvs.attributes
+options:
+  names:
+    description:
+      - Kernel modules. C(-) and C(_) in a name mean the same.
+      - An entry may be a list of names for the same thing. The first one that the kernel has is taken.
+    type: list
+    elements: raw
+  schedulers:
+    description:
+      - Schedulers of IPVS by name, as in O(schedulers=[rr]) for the module C(ip_vs_rr).
+    type: list
+    elements: str
+  state:
+    description:
+      - V(present) loads the modules and lists them in O(path).
+      - V(absent) removes them from memory and from O(path). For an entry with several names, this goes for all of them.
+        A module that is in use is an error that says by what. A module that is part of the kernel stays.
+        No other module is removed, not even one that is no longer needed.
+    type: str
+    choices: [present, absent]
+    default: present
+  load:
+    description:
+      - Whether to load the modules now, or to remove them from memory with O(state=absent).
+      - Set this to V(false) in an image build.
+    type: bool
+    default: true
+  persist:
+    description:
+      - Whether to list the modules in O(path), or to remove them from it with O(state=absent).
+      - With this and O(load) both V(false), the task only checks that the kernel has the modules.
+    type: bool
+    default: true
+  path:
+    description:
+      - The file of C(modules-load.d) to list the modules in. Other lines of that file stay.
+      - Where another name of the same entry is listed and the kernel lacks that module, the name is replaced.
+      - With O(state=absent), a file that this module has made is removed once it lists nothing any more.
+    type: path
+    default: /etc/modules-load.d/ipvs.conf
+  kernel:
+    description:
+      - The release of the kernel that must have the modules, as C(uname -r) prints it on a machine that runs it,
+        and as C(/lib/modules) has it on the node. The default is the running kernel.
+      - With another kernel than the running one, O(load) must be V(false).
+    type: str
+  netns:
+    description:
+      - Kernel modules belong to all network namespaces, so this changes nothing.
+        It is there so that C(netns) can be set for the whole action group.
+    type: str
+seealso:
+  - module: community.general.modprobe
+    description: Loads a single module with parameters.
+"""
+
+EXAMPLES = r"""
+- name: Load IPVS with the schedulers in use, now and at boot
+  lvs.ipvs.ipvs_modules:
+    names: [ip_vs]
+    schedulers: [rr, wlc]
+
+- name: Load connection tracking under the name that this kernel has for it
+  lvs.ipvs.ipvs_modules:
+    names:
+      - [nf_conntrack, nf_conntrack_ipv4]
+
+- name: Prepare an image for the kernel that it will boot
+  lvs.ipvs.ipvs_modules:
+    names: [ip_vs, nf_conntrack]
+    schedulers: [rr]
+    kernel: 6.1.0-44-amd64
+    load: false
+
+- name: Check that the kernel has what is needed, and change nothing
+  lvs.ipvs.ipvs_modules:
+    schedulers: [mh]
+    load: false
+    persist: false
+
+- name: Take the schedulers away again
+  lvs.ipvs.ipvs_modules:
+    schedulers: [rr, wlc]
+    state: absent
+"""
+
+RETURN = r"""
+modules:
+  description: The modules as they are now, or would be in check mode, in the order of the options.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: The module's name; of several alternatives, the one that was taken.
+      type: str
+      sample: ip_vs_rr
+    state:
+      description: >-
+        V(loaded); V(builtin), part of the kernel; V(loadable); V(missing), only with O(state=absent);
+        or V(unknown) where the kernel's module lists can't be read, as in a container.
+      type: str
+      sample: loaded
+    persistent:
+      description: Whether the file at O(path) lists it.
+      type: bool
+      sample: true
+  sample: [{"name": "ip_vs_rr", "state": "loaded", "persistent": true}]
+loaded:
+  description: The modules that were loaded, or would be in check mode.
+  returned: success
+  type: list
+  elements: str
+  sample: [ip_vs_rr]
+unloaded:
+  description: The modules that were removed from memory, or would be in check mode.
+  returned: success
+  type: list
+  elements: str
+  sample: []
+path:
+  description: The file that lists the modules.
+  returned: success
+  type: str
+  sample: /etc/modules-load.d/ipvs.conf
+commands:
+  description: What was run, or would be in check mode, as command lines.
+  returned: success
+  type: list
+  elements: str
+  sample: ["modprobe -a ip_vs_rr"]
+missing:
+  description: The modules that the kernel lacks.
+  returned: failure, when there are such
+  type: list
+  elements: str
+  sample: [ip_vs_twos]
+not_loaded:
+  description: The modules that C(modprobe) did not load.
+  returned: failure of C(modprobe)
+  type: list
+  elements: str
+  sample: [ip_vs_rr]
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.lvs.ipvs.plugins.module_utils import _kmod, _runner
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "names": {"type": "list", "elements": "raw"},
+            "schedulers": {"type": "list", "elements": "str"},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "load": {"type": "bool", "default": True},
+            "persist": {"type": "bool", "default": True},
+            "path": {"type": "path", "default": "/etc/modules-load.d/ipvs.conf"},
+            "kernel": {"type": "str"},
+            "netns": {"type": "str"},
+        },
+        required_one_of=[("names", "schedulers")],
+        supports_check_mode=True,
+    )
+    _runner.run(module, _kmod.ensure_modules)
+
+
+if __name__ == "__main__":
+    main()
