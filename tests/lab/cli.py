@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 
 from . import host
+from .host import stoppable
+from .image import SUITES
+from .image import disk as make_disk
+from .image import image as build_image
+from .machines import Lab
+from .run import run as run_command
 
 
 def parser():
@@ -15,12 +23,110 @@ def parser():
     run.add_argument("--save", action="append", default=[], metavar="PATH", help="keep what is written below PATH (repeatable)")
     run.add_argument("--mem", default="1G", help="memory of the kernel, %(default)s unless given")
     run.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND...")
+
+    image = verbs.add_parser("image", help="build the disk image of machines, or find it in the cache; print its path")
+    image.add_argument("--suite", choices=SUITES, default=SUITES[0])
+
+    disk = verbs.add_parser("disk", help="make a disk for `up --disk` of a root file system tree (as root)")
+    disk.add_argument("root", metavar="ROOTDIR")
+    disk.add_argument("out", metavar="OUT.ext4")
+
+    def lab_verb(name, text):
+        verb = verbs.add_parser(name, help=text)
+        verb.add_argument("--lab", default="lab", metavar="NAME", help="which lab; several may be up at once (default: lab)")
+        return verb
+
+    up = lab_verb("up", "boot machines and wait until ssh answers")
+    up.add_argument("machines", nargs="+", metavar="N | NAME[:OPTION,...]",
+                    help="a number, or names with the options front, gw=NAME, group=NAME, mem=SIZE, disk=FILE, bookworm, trixie")
+    up.add_argument("--suite", choices=SUITES, default=SUITES[0], help="of machines that name none (default: %(default)s)")
+    up.add_argument("--mem", default="256M", help="memory of machines that name none (default: %(default)s)")
+    up.add_argument("--disk", action="append", default=[], metavar="NAME=FILE", help="boot machine NAME from this disk (repeatable)")
+    up.add_argument("--no-wait", dest="wait", action="store_false", help="don't wait for ssh")
+    ssh = lab_verb("ssh", "log in on a machine, or run a command there")
+    ssh.add_argument("name", metavar="NAME")
+    ssh.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND...")
+    inside = lab_verb("exec", "run a command in the client's place of the lab's network")
+    inside.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND...")
+    lab_verb("inventory", "print an Ansible inventory of the machines")
+    lab_verb("status", "print the machines and whether they run")
+    lab_verb("console", "print what a machine's kernel said").add_argument("name", metavar="NAME")
+    lab_verb("restart", "power a machine off and on").add_argument("name", metavar="NAME")
+    lab_verb("down", "end the lab, whatever state it is in").add_argument("--all", action="store_true", help="every lab of this user")
     return top
 
 
 def run(arguments):
-    from .run import run
-    return run(arguments.command, arguments.save, arguments.mem)
+    return run_command(arguments.command, arguments.save, arguments.mem)
+
+
+def image(arguments):
+    print(build_image(arguments.suite))
+    return 0
+
+
+def disk(arguments):
+    print(make_disk(arguments.root, arguments.out))
+    return 0
+
+
+def up(arguments):
+    specs = arguments.machines
+    if len(specs) == 1 and specs[0].isdigit():
+        specs = [f"h{number + 1}" for number in range(int(specs[0]))]
+    for pair in arguments.disk:
+        name, _, path = pair.partition("=")
+        if name not in [spec.partition(":")[0] for spec in specs]:
+            specs.append(name)
+        specs = [f"{spec}{',' if ':' in spec else ':'}disk={path}" if spec.partition(":")[0] == name else spec for spec in specs]
+    with stoppable():
+        Lab(arguments.lab).up(specs, arguments.suite, arguments.mem, arguments.wait)
+    return 0
+
+
+def ssh(arguments):
+    return replace(Lab(arguments.lab).ssh_command(arguments.name, arguments.command))
+
+
+def exec(arguments):  # noqa: A001 - the verb's name
+    return replace(Lab(arguments.lab).exec_command(arguments.command or [os.environ.get("SHELL", "/bin/sh")]))
+
+
+def replace(command):
+    os.execv(command[0], command)
+
+
+def inventory(arguments):
+    print(Lab(arguments.lab).inventory(), end="")
+    return 0
+
+
+def status(arguments):
+    lab = Lab(arguments.lab)
+    if not lab.machines:
+        print(f"lab {lab.name} is not up")
+        return 1
+    for each in lab.machines.values():
+        state = "running" if lab.is_running(each.name) else "off"
+        print(f"{each.name:16} {state:8} {' '.join(each.addresses)}")
+    return 0
+
+
+def console(arguments):
+    sys.stdout.write(Lab(arguments.lab).console(arguments.name).read_text(errors="replace"))
+    return 0
+
+
+def restart(arguments):
+    with stoppable():
+        Lab(arguments.lab).restart(arguments.name)
+    return 0
+
+
+def down(arguments):
+    for name in Lab.names() if arguments.all else [arguments.lab]:
+        Lab(name).down()
+    return 0
 
 
 def main(argv=None):
@@ -35,3 +141,5 @@ def main(argv=None):
     except host.LabError as error:
         host.say(f"lab: {error}")
         return 125
+    except host.Stopped as stopped:
+        return 128 + stopped.args[0]

@@ -2,6 +2,7 @@
 """What the lab needs of this box: tools, paths, locks, processes, and the kernel's command line."""
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import shutil
@@ -13,6 +14,7 @@ from pathlib import Path
 
 GUEST = Path(__file__).resolve().parent / "guest"
 KERNEL = "linux.uml"
+PYTHON = "/usr/bin/python3"  # Debian's: it is there, and stays when a virtual environment goes
 MODULES = Path("/usr/lib/uml/modules")
 
 # Two self-measurements of the kernel are skipped and the third is given: 0.4 s to power-off instead of 1.4 s.
@@ -22,7 +24,8 @@ KERNEL_FLAGS = ["initcall_blacklist=raid6_select_algo,calibrate_xor_blocks", "lp
 FOR_RUN = {KERNEL: "user-mode-linux", "busybox": "busybox-static"}
 FOR_MACHINES = {
     KERNEL: "user-mode-linux", "mmdebstrap": "mmdebstrap", "mke2fs": "e2fsprogs", "ip": "iproute2",
-    "ssh": "openssh-client", "nsenter": "util-linux", "depmod": "kmod",
+    "ssh": "openssh-client", "ssh-keygen": "openssh-client",
+    "nsenter": "util-linux", "sysctl": "procps", "depmod": "kmod", PYTHON: "python3",
 }
 DEBIAN_KEYS = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
@@ -92,6 +95,29 @@ def run_dir():
     return base
 
 
+class Stopped(Exception):
+    """A signal asked this process to end; its number is the argument."""
+
+
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@contextlib.contextmanager
+def stoppable():
+    """Inside, the signals that end a process raise Stopped, the first time: what follows is cleaning up, undisturbed."""
+    def stop(number, _frame):
+        for each in STOPPING:
+            signal.signal(each, signal.SIG_IGN)
+        raise Stopped(number)
+
+    previous = {number: signal.signal(number, stop) for number in STOPPING}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
 class Lock:
     """An exclusive lock on a file, held inside ``with``. A process that dies lets go of it."""
 
@@ -140,6 +166,12 @@ def stop_kernels(directory):
             os.killpg(os.getpgid(pid), signal.SIGKILL)
         except ProcessLookupError:
             pass
+
+
+def detach(command, log, **options):
+    """Start COMMAND on its own: no child of ours, in a session of its own, output into the file LOG."""
+    with open(log, "wb") as output:
+        subprocess.run(["setsid", "--fork", *command], check=True, stdin=subprocess.DEVNULL, stdout=output, stderr=output, **options)
 
 
 def say(text):

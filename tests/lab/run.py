@@ -17,7 +17,6 @@ from pathlib import Path
 
 from . import host
 
-STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 HIDDEN = ("/proc", "/sys", "/dev", "/run")  # the guest has its own
 
 
@@ -36,7 +35,7 @@ def run(command, save=(), memory="1G"):
         if not os.path.exists(path):
             os.makedirs(path)
     sweep()
-    with Job() as job:
+    with host.stoppable(), Job() as job:
         job.write("settings", terminal_settings())
         job.write("mounts", "".join(bind(path) for path in save))
         job.write("command", guest_command(command, cwd))
@@ -68,16 +67,6 @@ def terminal_settings():
     if os.path.sameopenfile(1, 2):
         settings.append("stderr=stdout\n")  # one line for both keeps their order
     return "".join(settings)
-
-
-class Stopped(Exception):
-    """A signal asks us to end."""
-
-
-def raise_stopped(number, _frame):
-    for each in STOPPING:
-        signal.signal(each, signal.SIG_IGN)
-    raise Stopped(number)
 
 
 class Job:
@@ -114,18 +103,11 @@ class Job:
 
     def boot(self, memory):
         self.kernel, self.reader_gone = None, False
-        previous = {number: signal.signal(number, raise_stopped) for number in STOPPING}
-        try:
-            pumps = self.start_kernel(memory)
-            self.kernel.wait()
-            host.stop_kernels(self.path)
-            for pump in pumps:
-                pump.join()
-        except Stopped as stopped:
-            return 128 + stopped.args[0]
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
+        pumps = self.start_kernel(memory)
+        self.kernel.wait()
+        host.stop_kernels(self.path)
+        for pump in pumps:
+            pump.join()
         return self.status()
 
     def start_kernel(self, memory):

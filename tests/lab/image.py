@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The disks that machines boot from: built once, kept in the cache under a hash of what they are built from."""
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from . import host
+
+SUITES = ("bookworm", "trixie")
+INSTALLED = [
+    "apt-utils", "dbus", "iproute2", "iputils-ping", "kmod", "openssh-server", "procps", "python3", "python3-apt",
+    "systemd-sysv", "udev",
+]
+# Not installed, but there for apt: what roles and tests ask for.
+INSTALLABLE = [
+    "conntrack", "curl", "ipset", "iptables", "ipvsadm", "keepalived", "kmod", "python3-pyroute2", "tcpdump",
+]
+NOT_UNPACKED = ["/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*"]
+
+
+def key():
+    """The private key that logs in on every machine made with this cache; its public half lies beside it as .pub."""
+    path = host.cache_dir() / "key"
+    if not path.exists():
+        with host.Lock(host.cache_dir() / "lock"):
+            if not path.exists():
+                with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+                    subprocess.run([host.find("ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f", f"{scratch}/key"], check=True)
+                    os.rename(f"{scratch}/key.pub", f"{path}.pub")
+                    os.rename(f"{scratch}/key", path)
+    return path
+
+
+def recipe(suite):
+    """A short hash of everything a disk of SUITE is built from."""
+    digest = hashlib.sha256(repr((suite, host.kernel_release(), INSTALLED, INSTALLABLE, NOT_UNPACKED)).encode())
+    sources = [path for path in sorted(host.GUEST.rglob("*")) if path.is_file()]
+    for path in [Path(__file__), Path(f"{key()}.pub"), *sources]:
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def image(suite):
+    """The disk image of SUITE: found in the cache, or built there (one build at a time on this box)."""
+    if suite not in SUITES:
+        raise host.LabError(f"no image of suite {suite}: there are {', '.join(SUITES)}")
+    host.need(host.FOR_MACHINES)
+    path = host.cache_dir() / f"{suite}-{recipe(suite)}.ext4"
+    if not path.exists():
+        with host.Lock(host.cache_dir() / "lock", "another process builds an image: waiting for it"):
+            if not path.exists():
+                build(suite, path)
+    return path
+
+
+def build(suite, path):
+    start = time.monotonic()
+    host.say(f"building the {suite} image (once; a minute or two) ...")
+    for leftover in path.parent.glob("build.*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix="build.", dir=path.parent) as scratch:
+        out = f"{scratch}/disk"
+        command = [
+            host.find("mmdebstrap"), "--quiet", f"--mode={'root' if os.geteuid() == 0 else 'unshare'}", "--variant=minbase",
+            f"--include={','.join(INSTALLED)}",
+            "--aptopt=Acquire::Languages \"none\"", "--aptopt=APT::Install-Recommends \"false\"",
+            *[f"--dpkgopt=path-exclude={pattern}" for pattern in NOT_UNPACKED],
+            f"--customize-hook={host.GUEST}/add-packages.sh \"$1\" {' '.join(INSTALLABLE)}",
+            f"--customize-hook=unshare -m {host.GUEST}/make-disk.sh \"$1\" {out} {key()}.pub {modules()}",
+            suite, "/dev/null",
+        ]
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace")
+        if done.returncode:
+            raise host.LabError(f"building the {suite} image failed:\n{(done.stdout + done.stderr)[-3000:].strip()}")
+        prune(suite)
+        os.rename(out, path)
+    host.say(f"built {path} in {time.monotonic() - start:.0f} s")
+
+
+def modules():
+    return host.MODULES / host.kernel_release()
+
+
+def prune(suite):
+    """Remove older images of SUITE, save those that a machine has its disk on."""
+    used = {link.resolve() for link in host.run_dir().glob("lab.*/*/base")}
+    for old in host.cache_dir().glob(f"{suite}-*.ext4"):
+        if old.resolve() not in used:
+            old.unlink()
+
+
+def disk(root, out):
+    """Write the root file system tree ROOT as a disk that `up --disk` boots. ROOT itself is left as it is."""
+    host.need(host.FOR_MACHINES)
+    if os.geteuid() != 0:
+        raise host.LabError("a disk is made of files of many owners: run as root")
+    if not Path(root).is_dir():
+        raise host.LabError(f"{root} is no directory")
+    out = Path(out).absolute()
+    with tempfile.TemporaryDirectory(prefix="disk.", dir=out.parent) as scratch:
+        command = [f"{host.GUEST}/make-disk.sh", os.path.abspath(root), f"{scratch}/disk", f"{key()}.pub", str(modules())]
+        done = subprocess.run([host.find("unshare"), "-m", *command], stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace")
+        if done.returncode:
+            raise host.LabError(f"making a disk of {root} failed: {done.stderr.strip()}")
+        os.rename(f"{scratch}/disk", out)
+    return out
