@@ -318,7 +318,8 @@ def ensure_modules(options, context, root="/"):
         "modules": [{"name": name, "state": new_states[name], "persistent": name in listed} for name in plan.names],
         "loaded": plan.load,
         "unloaded": plan.unload,
-        "path": options["path"],
+        # Not "path": AnsibleModule adds the mode, owner and size of a file that is called so.
+        "file": options["path"],
         "commands": [" ".join(command) for command in commands],
     }
     before = after = None
@@ -433,12 +434,15 @@ def _refuse(missing, kernel):
 
 
 def _removal_order(names, kernel):
-    """Those of ``names`` that are in memory, users of a module before the module. One that others need is an error."""
+    """Those of ``names`` that are in memory, users of a module before the module. One that others need is an error.
+
+    Where other modules hold a module, its count of references says no more than that: each scheduler counts twice in ip_vs.
+    """
     loaded = kernel.loaded()
     waiting = [name for name in dict.fromkeys(kernel.canonical(name) for name in names) if name in loaded]
     order = []
     while waiting:
-        free = [name for name in waiting if loaded[name].references == len(set(loaded[name].holders) & set(order))]
+        free = [name for name in waiting if (set(loaded[name].holders) <= set(order) if loaded[name].holders else not loaded[name].references)]
         if not free:
             users = "; ".join("%s by %s" % (name, _users(loaded[name], order)) for name in waiting)
             raise IpvsError("In use: %s. Remove what uses them first, or set load: false. Nothing was changed." % users)

@@ -123,7 +123,7 @@ modules:
       type: str
       sample: loaded
     persistent:
-      description: Whether the file at O(path) lists it.
+      description: Whether O(path) lists it.
       type: bool
       sample: true
   sample: [{"name": "ip_vs_rr", "state": "loaded", "persistent": true}]
@@ -139,8 +139,8 @@ unloaded:
   type: list
   elements: str
   sample: []
-path:
-  description: The file that lists the modules.
+file:
+  description: The file that lists the modules, O(path).
   returned: success
   type: str
   sample: /etc/modules-load.d/ipvs.conf

@@ -317,7 +317,7 @@ def test_a_blacklisted_module_is_not_loaded_at_boot(node):
 
 def test_absent(node):
     node.task(names=["ip_vs", "ip_vs_rr"])
-    node.put("proc/modules", "ip_vs 1 1 ip_vs_rr, Live 0x0\nip_vs_rr 1 0 - Live 0x0\nnf_conntrack 1 1 ip_vs, Live 0x0\n")
+    node.put("proc/modules", "ip_vs 1 2 ip_vs_rr, Live 0x0\nip_vs_rr 1 0 - Live 0x0\nnf_conntrack 1 1 ip_vs, Live 0x0\n")
     checked = node.task(check_mode=True, names=["ip_vs", "ip_vs_rr", "tunnel4", "foo"], state="absent")
     assert node.path.exists()
     assert len(node.runs) == 1
