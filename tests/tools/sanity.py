@@ -62,13 +62,22 @@ def python_version() -> str:
     return f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
+def ansible_test_sanity(*arguments: str, **options) -> subprocess.CompletedProcess:
+    bin_directory = Path(sys.executable).parent
+    command = [bin_directory / "ansible-test", "sanity", "--local", "--python", python_version(), *arguments]
+    environment = {**os.environ, "HOME": str(HOME), "PATH": f"{bin_directory}:{os.environ['PATH']}"}
+    return subprocess.run(command, cwd=COPY, env=environment, check=False, **options)
+
+
 def main() -> int:
     copy_tracked_files()
     prepare_home()
-    bin_directory = Path(sys.executable).parent
-    command = [bin_directory / "ansible-test", "sanity", "--local", "--python", python_version(), *sys.argv[1:]]
-    environment = {**os.environ, "HOME": str(HOME), "PATH": f"{bin_directory}:{os.environ['PATH']}"}
-    return subprocess.run(command, cwd=COPY, env=environment, check=False).returncode
+    # The environments in a step of their own, or pip's chatter drowns the findings.
+    prime = ansible_test_sanity("--prime-venvs", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if prime.returncode:
+        print(prime.stdout)
+        return prime.returncode
+    return ansible_test_sanity(*sys.argv[1:]).returncode
 
 
 if __name__ == "__main__":
