@@ -416,7 +416,8 @@ def _choose(wishes, kernel, options, context):
     if missing:
         _refuse(missing, kernel)
     unknown = [name for name in names if kernel.state(name) == "unknown"]
-    if unknown:
+    # Otherwise modprobe finds out.
+    if unknown and (context.check_mode or not options["load"]):
         context.warn(kernel.missing_hint(unknown) + ("" if options["load"] else "; in an image build, set kernel to the one that it boots"))
     return names, outdated
 
@@ -471,7 +472,10 @@ def _run(command, load, kernel, context):
 def _why(status, err, absent, kernel):
     if status:
         reason = " ".join(err.split()) or "exit status %d" % status
-        return reason + (". This needs root: use become" if "not permitted" in reason else "")
+        if "not permitted" in reason:
+            return reason + ". This needs root: use become"
+        unknown = [name for name in absent if kernel.state(name) == "unknown"]
+        return ". ".join([reason] + ([kernel.missing_hint(unknown)] if unknown else []))
     barred = ["%s (install line in %s)" % (name, path) for name, path in ((name, _setting("install", name, kernel.root)) for name in absent) if path]
     return "it reported success, yet %s not loaded: %s" % (
         ", ".join(absent) + (" is" if len(absent) == 1 else " are"),

@@ -278,10 +278,18 @@ def test_another_kernel_cannot_be_loaded_from(node):
     assert not node.runs
 
 
-def test_unknown_is_tried_with_a_warning(tmp_path):
+def test_an_unknown_module_is_tried(tmp_path):
     node = Node(tmp_path)
-    assert node.task(names=[["ip_vs", "ip_vs_old"]]).values["loaded"] == ["ip_vs"]
+    assert node.task(check_mode=True, names=[["ip_vs", "ip_vs_old"]]).values["loaded"] == ["ip_vs"]
     assert "in a container" in node.warnings[0]
+    assert node.task(names=["ip_vs"], load=False).values["modules"] == [{"name": "ip_vs", "state": "unknown", "persistent": True}]
+    assert "set kernel to the one that it boots" in node.warnings[1]
+    node.result = (1, "", "modprobe: FATAL: Module ip_vs not found")
+    with pytest.raises(IpvsError, match="Module ip_vs not found. The kernel .* in a container do this on its host"):
+        node.task(names=["ip_vs"])
+    node.result = (0, "", "")
+    assert node.task(names=[["ip_vs", "ip_vs_old"]]).values["loaded"] == ["ip_vs"]
+    assert len(node.warnings) == 2
 
 
 def test_modprobe_fails(node):
