@@ -32,7 +32,7 @@ install -m 600 "$key" "$disk/root/.ssh/authorized_keys"
 ssh-keygen -q -A -f "$disk"
 echo '/dev/ubda / ext4 noatime,errors=remount-ro 0 0' >"$disk/etc/fstab"
 : >"$disk/etc/machine-id"
-rm -f "$disk/etc/resolv.conf" "$disk/etc/hostname" "$disk"/var/lib/apt/lists/*_Packages*
+rm -f "$disk/etc/resolv.conf" "$disk/etc/hostname"
 : >"$disk/etc/resolv.conf"
 echo '127.0.0.1 localhost' >"$disk/etc/hosts"
 echo '::1 localhost ip6-localhost ip6-loopback' >>"$disk/etc/hosts"
