@@ -18,7 +18,8 @@ from typing import Dict, NamedTuple, Optional, Tuple
 
 from ansible_collections.lvs.ipvs.plugins.module_utils._errors import OptionError
 
-FAMILIES = {"ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}
+IPV4, IPV6 = int(socket.AF_INET), int(socket.AF_INET6)
+FAMILIES = {"ipv4": IPV4, "ipv6": IPV6}
 PROTOCOLS = {"tcp": 6, "udp": 17, "sctp": 132}
 FORWARD_METHODS = ("nat", "dr", "tun", "local")
 SCHEDULER_FLAGS = ("fallback", "port", "flag_3")
@@ -52,7 +53,7 @@ class ServiceId(NamedTuple):
 
     def __str__(self):
         if self.fwmark:
-            return "fwmark %d%s" % (self.fwmark, " (ipv6)" if self.family == socket.AF_INET6 else "")
+            return "fwmark %d%s" % (self.fwmark, " (ipv6)" if self.family == IPV6 else "")
         return "%s %s" % (protocol_name(self.protocol), join_port(self.address, self.port))
 
 
@@ -78,12 +79,12 @@ def join_port(address, port):
 
 def family_of(address):
     """The address family number of a normalised address."""
-    return socket.AF_INET6 if ":" in address else socket.AF_INET
+    return IPV6 if ":" in address else IPV4
 
 
 def normal_address(text, option="address"):
     """The one spelling of an IP literal that we compare and print. Raises OptionError for anything else."""
-    for family in (socket.AF_INET, socket.AF_INET6):
+    for family in (IPV4, IPV6):
         try:
             return socket.inet_ntop(family, socket.inet_pton(family, text))
         except (OSError, ValueError, TypeError):
@@ -159,17 +160,17 @@ class Service(NamedTuple):
 
 def host_mask(family):
     """The netmask that means "each client by itself"."""
-    return "128" if family == socket.AF_INET6 else "32"
+    return "128" if family == IPV6 else "32"
 
 
 def normal_netmask(text, family, option="persistence_netmask"):
     """A netmask (prefix length, with or without a slash, or dotted for IPv4) in the form that Service holds."""
-    bits = 128 if family == socket.AF_INET6 else 32
+    bits = 128 if family == IPV6 else 32
     word = str(text).lstrip("/")
     if word.isdigit():
         if 1 <= int(word) <= bits:
             return str(int(word))
-    elif family == socket.AF_INET:
+    elif family == IPV4:
         try:
             mask = int.from_bytes(socket.inet_pton(family, word), "big")
         except OSError:
@@ -252,7 +253,7 @@ def check_service(service, path=""):
             )
     if service.one_packet and not ident.fwmark and ident.protocol != PROTOCOLS["udp"]:
         raise OptionError(
-            path + "one_packet", True, "one-packet scheduling is for UDP services and for fwmark services, not for %s" % ident
+            path + "one_packet", True, f"one-packet scheduling is for UDP services and for fwmark services, not for {ident}"
         )
 
 
@@ -333,7 +334,7 @@ def check_server(server, service, wish=None, path=""):
             raise OptionError(
                 path + "address",
                 server.id.address,
-                "a server of the other address family than its service (%s) needs forward_method tun" % service,
+                f"a server of the other address family than its service ({service}) needs forward_method tun",
             )
         return
     if server.tunnel_type == "gue":
@@ -356,10 +357,10 @@ def check_server(server, service, wish=None, path=""):
 
 
 class Entry(NamedTuple):
-    """A virtual service and its real servers, by identity, in the order in which they were added."""
+    """A virtual service and its real servers, by identity. ``servers`` is None in a wish that says nothing of them."""
 
     service: Service
-    servers: Dict[ServerId, Server]
+    servers: Optional[Dict[ServerId, Server]]
 
 
 Table = Dict[ServiceId, Entry]
@@ -369,8 +370,10 @@ Table = Dict[ServiceId, Entry]
 def entry_wish(options, path=""):
     """The Entry that the options of one service with its ``servers`` describe. A duplicate server is an OptionError."""
     service = service_wish(options, path)
+    if options.get("servers") is None:
+        return Entry(service, None)
     servers = {}
-    for index, server_options in enumerate(options.get("servers") or ()):
+    for index, server_options in enumerate(options["servers"]):
         where = "%sservers[%d]." % (path, index)
         server = server_wish(server_options, service.id, where)
         if server.id in servers:
@@ -403,7 +406,7 @@ def service_options(service):
 def id_options(ident):
     """A ServiceId as the options that name it."""
     if ident.fwmark:
-        return {"fwmark": ident.fwmark, "family": "ipv6" if ident.family == socket.AF_INET6 else "ipv4"}
+        return {"fwmark": ident.fwmark, "family": "ipv6" if ident.family == IPV6 else "ipv4"}
     return {"address": ident.address, "port": ident.port, "protocol": protocol_name(ident.protocol)}
 
 
@@ -471,3 +474,42 @@ class Daemon(NamedTuple):
     multicast_ttl: Optional[int] = None
 
 
+DAEMON_DEFAULTS = Daemon("", None, 0, None, "224.0.0.81", 8848, 1)
+
+
+def daemon_wish(options):
+    """The Daemon that a user's options describe, with None where an option is left out."""
+    interface = options.get("interface")
+    if interface is not None and not (1 <= len(interface) <= 15 and interface.isascii() and "/" not in interface):
+        raise OptionError("interface", interface, "give the name of a network interface, at most 15 characters")
+    for name, low, high, what in (
+        ("sync_id", 0, 255, "a sync ID"),
+        ("max_length", 1, 65535 - 28, "a length in bytes"),
+        ("multicast_port", 1, MAX_PORT, "a port"),
+        ("multicast_ttl", 1, 255, "a number of hops"),
+    ):
+        if options.get(name) is not None:
+            _in_range(options[name], low, high, name, what)
+    group = options.get("multicast_group")
+    if group is not None:
+        group = normal_address(group, "multicast_group")
+        if not (group.startswith("ff") if ":" in group else 224 <= int(group.split(".", 1)[0]) <= 239):
+            raise OptionError("multicast_group", group, "give a multicast address, such as 224.0.0.81 or ff02::81")
+    fields = [options.get(name) for name in Daemon._fields[1:4]]
+    return Daemon(options["role"], *(fields + [group, options.get("multicast_port"), options.get("multicast_ttl")]))
+
+
+def overlay_daemon(wish, current=None):
+    """The Daemon that results when ``wish`` is put over ``current``, or is started when there is none.
+
+    ``max_length`` comes out as the kernel clamps it (start_sync_thread in ip_vs_sync.c); None: the kernel's choice by MTU.
+    """
+    base = current or DAEMON_DEFAULTS
+    merged = Daemon(*[old if new is None else new for new, old in zip(wish, base)])
+    if merged.interface is None:
+        raise OptionError("interface", None, "no %s sync daemon runs: give the interface it shall use" % wish.role)
+    if merged.max_length is not None:
+        headers = 48 if ":" in merged.multicast_group else 28
+        shortest = 1024 if merged.role == "backup" else 1
+        merged = merged._replace(max_length=max(shortest, min(merged.max_length, 65535 - headers)))
+    return merged

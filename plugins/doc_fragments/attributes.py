@@ -1,0 +1,70 @@
+# Copyright: Contributors to the lvs.ipvs project
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    """What every module of the collection supports, and what the modules that touch the table need."""
+
+    DOCUMENTATION = r"""
+options: {}
+attributes:
+  check_mode:
+    support: full
+    description: Can run in check mode and tell what would change, without changing anything and without loading a kernel module.
+  diff_mode:
+    support: full
+    description: With C(--diff), shows before and after.
+  idempotent:
+    support: full
+    description: A second run with the same options changes nothing.
+  platform:
+    support: full
+    platforms: linux
+    description: Works on Linux.
+  action_group:
+    support: full
+    membership:
+      - lvs.ipvs.ipvs
+    description: Use C(group/lvs.ipvs.ipvs) in C(module_defaults) to set defaults for all modules of the collection.
+"""
+
+    # for modules that only read
+    INFO = r"""
+options: {}
+attributes:
+  check_mode:
+    support: full
+    description: Changes nothing in any mode.
+  diff_mode:
+    support: N/A
+    description: Changes nothing, so there is nothing to compare.
+  idempotent:
+    support: full
+    description: Changes nothing.
+  platform:
+    support: full
+    platforms: linux
+    description: Works on Linux.
+  action_group:
+    support: full
+    membership:
+      - lvs.ipvs.ipvs
+    description: Use C(group/lvs.ipvs.ipvs) in C(module_defaults) to set defaults for all modules of the collection.
+"""
+
+    # for modules that talk to the kernel's table
+    TABLE = r"""
+options:
+  netns:
+    description:
+      - The network namespace to work in, as a name under C(/run/netns) or as a path.
+      - Left out, the namespace that the module runs in.
+    type: str
+requirements:
+  - pyroute2 >= 0.6 (Debian, Ubuntu and Fedora package C(python3-pyroute2))
+  - CAP_NET_ADMIN in the initial user namespace, usually by C(become)
+  - a kernel with IPVS
+"""

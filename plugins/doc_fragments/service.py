@@ -1,0 +1,186 @@
+# Copyright: Contributors to the lvs.ipvs project
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The options of virtual services and real servers, written once and used at every depth at which they occur."""
+
+from __future__ import annotations
+
+import textwrap
+
+_IDENTITY = r"""
+address:
+  description:
+    - The virtual service's address (VIP), an IPv4 or IPv6 literal in any spelling. Host names are refused.
+    - Give either this with O({depth}port), or O({depth}fwmark).
+  type: str
+port:
+  description:
+    - The virtual service's port. V(0) means every port, and needs persistence.
+  type: int
+protocol:
+  description:
+    - The protocol of a service named by address. Left out, it is V(tcp).
+  type: str
+  choices: [tcp, udp, sctp]
+fwmark:
+  description:
+    - The firewall mark that names the virtual service, instead of address, port and protocol. V(1) to V(4294967295).
+  type: int
+family:
+  description:
+    - The address family of a service named by O({depth}fwmark). Left out, it is V(ipv4).
+  type: str
+  choices: [ipv4, ipv6]
+"""
+
+_SERVICE = r"""
+scheduler:
+  description:
+    - How connections are given to real servers, for example V(rr), V(wrr), V(lc), V(wlc), V(sh), V(mh), or V(none).
+    - A service that is made without it gets V(wlc).
+  type: str
+scheduler_flags:
+  description:
+    - Flags for the scheduler. For V(sh) and V(mh), V(fallback) takes another server where the chosen one is unavailable, and
+      V(port) puts the source port into the hash.
+    - The list is the whole set; an empty list takes all flags away.
+  type: list
+  elements: str
+  choices: [fallback, port, flag_3]
+persistence_timeout:
+  description:
+    - For how many seconds a client keeps the server that it was given. V(0) means no persistence.
+    - The C(-p) of C(ipvsadm) without a number means V(360).
+  type: int
+persistence_netmask:
+  description:
+    - Which clients count as one for persistence, as a prefix length, or dotted for IPv4.
+    - A service that is made without it gets V(32) or V(128), each client by itself.
+  type: str
+persistence_engine:
+  description:
+    - The persistence engine, for example V(sip). The empty string means none.
+  type: str
+one_packet:
+  description:
+    - Whether each packet is scheduled by itself, for UDP services and services named by a firewall mark.
+  type: bool
+"""
+
+_SERVER = r"""
+forward_method:
+  description:
+    - How packets reach the real server. V(nat) rewrites the destination (masquerading), V(dr) sends the packet unchanged to
+      the server's link address (direct routing), V(tun) puts it into a tunnel, V(local) is for a server on the director itself.
+    - A server that is made without it gets V(dr), as with C(ipvsadm).
+  type: str
+  choices: [nat, dr, tun, local]
+weight:
+  description:
+    - The server's capacity relative to the others, V(0) to V(2147483647). V(0) gives it no new connections.
+    - A server that is made without it gets V(1). On a server that is there, a weight that is left out is left as a drain or a
+      health checker set it.
+  type: int
+upper_threshold:
+  description:
+    - No new connections above this number. V(0) means no limit.
+  type: int
+lower_threshold:
+  description:
+    - New connections again below this number, after the upper threshold was passed. V(0) means three quarters of that.
+  type: int
+tunnel_type:
+  description:
+    - The kind of tunnel, with O({depth}forward_method=tun). Left out, a new server gets V(ipip).
+  type: str
+  choices: [ipip, gue, gre]
+tunnel_port:
+  description:
+    - The UDP port of a V(gue) tunnel, which needs one.
+  type: int
+tunnel_checksum:
+  description:
+    - The checksum of a V(gue) tunnel, or (V(none) or V(csum)) of a V(gre) tunnel. Left out, a new server gets V(none).
+  type: str
+  choices: [none, csum, remcsum]
+"""
+
+_SERVER_IDENTITY = r"""
+address:
+  description:
+    - The real server's address, an IPv4 or IPv6 literal in any spelling.
+  type: str
+  required: true
+port:
+  description:
+    - The real server's port. Left out, the port of the service. With V(dr) and V(tun) it can be no other.
+  type: int
+"""
+
+_SERVERS = r"""
+servers:
+  description:
+    - The real servers of the service. Each is made or edited to have what is given here.
+    - A server that is not listed is left alone, unless {purge}.
+  type: list
+  elements: dict
+  suboptions:
+"""
+
+
+def _block(depth, *texts):
+    """The texts, indented by two columns for each level below ``options``; ``depth``: the option path they stand under."""
+    joined = "".join(text.strip("\n") + "\n" for text in texts).replace("{depth}", "".join(level + "." for level in depth))
+    return textwrap.indent(joined, "  " * (2 * len(depth) + 1))
+
+
+def _server_block(*depth):
+    return _block(depth, _SERVER_IDENTITY, _SERVER)
+
+
+class ModuleDocFragment:
+    """The options of ``ipvs_service``, ``ipvs_server``, ``ipvs_table``, and what names a service."""
+
+    DOCUMENTATION = (
+        "options:\n"
+        + _block((), _IDENTITY, _SERVICE, _SERVERS.replace("{purge}", "O(purge_servers=true)"))
+        + _server_block("servers")
+    )
+
+    IDENTITY = "options:\n" + _block((), _IDENTITY)
+
+    SERVER = "options:\n" + _server_block()
+
+    SERVICES = (
+        """
+options:
+  services:
+    description:
+      - The virtual services, each with its real servers. What RV(lvs.ipvs.ipvs_info#module:services) holds goes in unchanged.
+      - Exactly one of O(services) and O(rules) is needed.
+    type: list
+    elements: dict
+    suboptions:
+"""
+        + _block(("services",), _IDENTITY, _SERVICE, _SERVERS.replace("{purge}", "O(prune=true)"))
+        + _server_block("services", "servers")
+        + _block(
+            ("services", "servers"),
+            """
+statistics:
+  description:
+    - Ignored. It may be there so that what M(lvs.ipvs.ipvs_info) returns can be given back.
+  type: dict
+""",
+        )
+        + _block(
+            ("services",),
+            """
+statistics:
+  description:
+    - Ignored. It may be there so that what M(lvs.ipvs.ipvs_info) returns can be given back.
+  type: dict
+""",
+        )
+    )

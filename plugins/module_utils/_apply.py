@@ -1,0 +1,74 @@
+# Copyright: Contributors to the lvs.ipvs project
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Read, plan, apply, all or nothing: again where somebody changed the table meanwhile, undone where an operation failed."""
+
+from __future__ import annotations
+
+import errno
+
+from ansible_collections.lvs.ipvs.plugins.module_utils import _plan
+from ansible_collections.lvs.ipvs.plugins.module_utils._errors import IpvsError
+from ansible_collections.lvs.ipvs.plugins.module_utils._netlink import operation_error
+
+_TRIES = 3
+_GONE = (errno.ESRCH, errno.ENOENT)
+
+
+def reconcile(kernel, read, plan, check_mode, rollback=True):
+    """Bring the kernel to what is wanted.
+
+    ``read(kernel)``: what is there; ``plan(current)``: the Plan that follows from it; both are called again after a change by
+    somebody else. Returns one Plan: what there was at first, what there is now, all operations done (or to be done, in check
+    mode). Raises IpvsError when an operation fails, after undoing those that were done unless ``rollback`` is false.
+    """
+    done, before = [], None
+    for attempt in range(1, _TRIES + 1):
+        wanted = plan(read(kernel))
+        before = wanted.before if before is None else before
+        if check_mode or not wanted.operations:
+            return _plan.Plan(tuple(done) + wanted.operations, before, wanted.after)
+        outcomes = kernel.apply(wanted.operations)
+        tried = list(zip(wanted.operations, outcomes))
+        done += [operation for operation, outcome in tried if outcome == 0]
+        failed = [(operation, outcome) for operation, outcome in tried if outcome != 0]
+        if not failed:
+            return _plan.Plan(tuple(done), before, wanted.after)
+        operation, outcome = failed[0]
+        if attempt < _TRIES and _changed_meanwhile(operation, outcome):
+            continue
+        unknown = [lost for lost, code in failed if code is None]
+        raise _failure(kernel, operation_error(outcome, operation), done + unknown, unknown, rollback)
+
+
+def _changed_meanwhile(operation, outcome):
+    """Whether the failure tells that the table is not what was read, so that planning again makes sense."""
+    if outcome == errno.EEXIST:
+        return operation.kind in (_plan.ADD_SERVICE, _plan.ADD_SERVER, _plan.START_DAEMON)
+    if outcome == errno.ESRCH:
+        return operation.kind not in (_plan.ADD_SERVICE, _plan.START_DAEMON)
+    return outcome == errno.ENOENT and operation.kind in (_plan.EDIT_SERVER, _plan.DELETE_SERVER)
+
+
+def _failure(kernel, error, done, unknown, rollback):
+    """The error for the user, after undoing ``done`` (of which ``unknown`` may not have happened)."""
+    if not done:
+        return IpvsError("%s. Nothing was changed." % error)
+    if not rollback:
+        commands = [_plan.command(operation) for operation in done]
+        return IpvsError(
+            "%s. Rollback is off: the %d operations done before stay (see commands)." % (error, len(done)), commands=commands
+        )
+    left = []
+    for operation in reversed(done):
+        for step in _plan.inverse(operation):
+            outcome = (kernel.apply([step]) or [None])[0]
+            if outcome == 0 or (outcome in _GONE and step.kind in (_plan.DELETE_SERVICE, _plan.DELETE_SERVER)):
+                continue
+            if operation in unknown and outcome in _GONE + (errno.EEXIST,):
+                continue
+            left.append("%s: %s" % (_plan.command(step), operation_error(outcome, step)))
+    if left:
+        return IpvsError("%s. Undoing the rest failed in part; not undone: %s" % (error, "; ".join(left)), not_undone=left)
+    return IpvsError("%s. The rest was undone (%d operations)." % (error, len(done)))

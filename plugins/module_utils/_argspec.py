@@ -1,0 +1,87 @@
+# Copyright: Contributors to the lvs.ipvs project
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Argument specs that several modules share. Each function makes a new dict, so that a module can add to it."""
+
+from __future__ import annotations
+
+from ansible_collections.lvs.ipvs.plugins.module_utils import _model
+
+
+def netns():
+    """The network namespace, which every module that touches the table takes."""
+    return {"netns": {"type": "str"}}
+
+
+def service_id(prefix=""):
+    """What names a virtual service; ``prefix`` goes in front of each option's name."""
+    return {
+        prefix + "address": {"type": "str"},
+        prefix + "port": {"type": "int"},
+        prefix + "protocol": {"type": "str", "choices": list(_model.PROTOCOLS)},
+        prefix + "fwmark": {"type": "int"},
+        prefix + "family": {"type": "str", "choices": list(_model.FAMILIES)},
+    }
+
+
+def service_id_rules(prefix=""):
+    """The rules of AnsibleModule that go with ``service_id``."""
+    address, port, protocol, fwmark = [prefix + name for name in ("address", "port", "protocol", "fwmark")]
+    return {
+        "required_one_of": [(address, fwmark)],
+        "required_together": [(address, port)],
+        "mutually_exclusive": [(address, fwmark), (port, fwmark), (protocol, fwmark)],
+    }
+
+
+def service():
+    """What a virtual service is made of, beside its servers."""
+    return {
+        "scheduler": {"type": "str"},
+        "scheduler_flags": {"type": "list", "elements": "str", "choices": list(_model.SCHEDULER_FLAGS)},
+        "persistence_timeout": {"type": "int"},
+        "persistence_netmask": {"type": "str"},
+        "persistence_engine": {"type": "str"},
+        "one_packet": {"type": "bool"},
+    }
+
+
+def server():
+    """What a real server is made of, beside what names it."""
+    return {
+        "forward_method": {"type": "str", "choices": list(_model.FORWARD_METHODS)},
+        "weight": {"type": "int"},
+        "upper_threshold": {"type": "int"},
+        "lower_threshold": {"type": "int"},
+        "tunnel_type": {"type": "str", "choices": list(_model.TUNNEL_TYPES)},
+        "tunnel_port": {"type": "int"},
+        "tunnel_checksum": {"type": "str", "choices": list(_model.TUNNEL_CHECKSUMS)},
+    }
+
+
+def server_id():
+    """What names a real server within its service."""
+    return {"address": {"type": "str", "required": True}, "port": {"type": "int"}}
+
+
+def servers():
+    """The list of real servers of a service."""
+    return {"servers": {"type": "list", "elements": "dict", "options": dict(server_id(), **server())}}
+
+
+def services():
+    """A list of services with their servers. ``statistics`` is there for what ``ipvs_info`` returns, and ignored."""
+    ignored = {"statistics": {"type": "dict"}}
+    servers_option = servers()["servers"]
+    servers_option["options"].update(ignored)
+    return {
+        "type": "list",
+        "elements": "dict",
+        "options": dict(servers=servers_option, **service_id(), **service(), **ignored),
+    }
+
+
+def state(*choices):
+    """The state option; the first choice is the default."""
+    return {"state": {"type": "str", "choices": list(choices), "default": choices[0]}}

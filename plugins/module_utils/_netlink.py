@@ -1,0 +1,297 @@
+# Copyright: Contributors to the lvs.ipvs project
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The kernel's IPVS over netlink: dumps, batched operations, and its errors as typed exceptions.
+
+pyroute2 opens the socket, binds it and resolves the family; its ``sendto`` and ``recv`` carry messages that ``_schema``
+packs. It is imported when a Kernel is made and not before, because that takes longer than most tasks.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import struct
+import traceback
+
+from ansible_collections.lvs.ipvs.plugins.module_utils import _kmod, _model, _netns, _plan, _schema
+from ansible_collections.lvs.ipvs.plugins.module_utils._errors import IpvsError, MissingLibrary, NoIpvs
+
+_PROC = "/proc/thread-self/net/ip_vs"
+_TIME_LIMIT = 30  # seconds for one answer; the kernel answers within the send, so this only ends a wait that would never end
+_BATCH = 16384  # bytes of requests in one send
+_BUFFER = 131072  # the kernel fills at most 32 KiB of a dump at once
+_DUMP_TRIES = 5
+_SOL_NETLINK, _NETLINK_CAP_ACK = 270, 10
+
+
+class KernelError(IpvsError):
+    """The kernel refused an operation. ``errno``: its number; ``operation``: what was asked (an Operation, or text)."""
+
+    def __init__(self, number, operation, hint=None):
+        text = "%s: the kernel answered %s (%s)" % (operation, errno.errorcode.get(number, number), os.strerror(number))
+        super().__init__("%s. %s" % (text, hint) if hint else text)
+        self.errno = number
+        self.operation = operation
+
+
+def loaded(netns=None):
+    """Whether the running kernel has IPVS loaded or built in. Looks without making the kernel load it."""
+    with _netns.inside(netns):
+        return os.path.exists(_PROC)
+
+
+class Kernel:
+    """The IPVS table of the running kernel, in one network namespace. Making one loads the ip_vs module where needed.
+
+    ``netns``: a name under /run/netns, a path, or None for the current namespace. Raises NoIpvs, MissingLibrary, or an
+    IpvsError where the privilege is missing. Use it as a context manager, or call ``close``.
+    """
+
+    def __init__(self, netns=None):
+        try:
+            from pyroute2.netlink import genlmsg
+            from pyroute2.netlink.exceptions import NetlinkError
+            from pyroute2.netlink.generic import GenericNetlinkSocket
+        except ImportError as error:
+            raise MissingLibrary("pyroute2", "python3-pyroute2", traceback.format_exc()) from error
+        with _netns.inside(netns):
+            self._socket = GenericNetlinkSocket()
+            try:
+                self._socket.bind(_schema.FAMILY, genlmsg)
+            except NetlinkError as error:
+                self._socket.close()
+                if error.code != errno.ENOENT:
+                    raise KernelError(error.code, "looking for IPVS") from error
+                raise NoIpvs("this kernel has no IPVS: %s" % _kmod.missing_hint("ip_vs")) from error
+        self._family = self._socket.prid
+        self._sequence = 1000
+        # pyroute2 0.9 leaves the socket non-blocking for its event loop; ours are plain blocking calls with a time limit
+        os.set_blocking(self._descriptor(), True)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", _TIME_LIMIT, 0))
+        self._socket.setsockopt(_SOL_NETLINK, _NETLINK_CAP_ACK, 1)
+
+    def _descriptor(self):
+        return self._socket.fileno()
+
+    def close(self):
+        self._socket.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc_info):
+        self.close()
+
+    # -----------------------------------------------------------------------------------------------------------------
+    # reading
+
+    def read(self, idents=None):
+        """The Table of all services with their servers, or of those services in ``idents`` that are there."""
+        table = {}
+        for service, _statistics in self._services(idents):
+            servers = {}
+            for message in self._servers(service.id):
+                server = _schema.unpack_server(message, service.id.family)
+                servers[server.id] = server
+            table[service.id] = _model.Entry(service, servers)
+        return table
+
+    def statistics(self, idents=None):
+        """Counters and connections, as a dict: ServiceId -> (Statistics, {ServerId: (Connections, Statistics)})."""
+        found = {}
+        for service, statistics in self._services(idents):
+            servers = {}
+            for message in self._servers(service.id):
+                ident, connections, counters = _schema.unpack_server_use(message, service.id.family)
+                servers[ident] = (connections, counters)
+            found[service.id] = (statistics, servers)
+        return found
+
+    def _services(self, idents):
+        if idents is None:
+            return [_schema.unpack_service(message) for message in self._dump(_schema.CMD_GET_SERVICE)]
+        found = []
+        for ident in idents:
+            attributes = _schema.pack_service_id(ident)
+            try:
+                found.append(_schema.unpack_service(self._get(_schema.CMD_GET_SERVICE, attributes, f"read service {ident}")))
+            except KernelError as error:
+                if error.errno != errno.ESRCH:
+                    raise
+        return found
+
+    def _servers(self, ident):
+        messages = self._dump(_schema.CMD_GET_DEST, _schema.pack_service_id(ident))
+        messages.reverse()  # the kernel tells the newest first
+        return messages
+
+    def timeouts(self):
+        """The connection timeouts: a whole Timeouts."""
+        return _schema.unpack_timeouts(self._get(_schema.CMD_GET_CONFIG, b"", "read timeouts"))
+
+    def daemons(self):
+        """The sync daemons that run: a dict, role -> whole Daemon."""
+        found = [_schema.unpack_daemon(message) for message in self._dump(_schema.CMD_GET_DAEMON)]
+        return {daemon.role: daemon for daemon in found}
+
+    def info(self):
+        """(version of IPVS as text, number of rows in the connection table)."""
+        return _schema.unpack_info(self._get(_schema.CMD_GET_INFO, b"", "read version"))
+
+    def _get(self, command, attributes, what):
+        sequence = self._send(command, 0, attributes)
+        try:
+            message = next(self._receive(sequence))
+        except OSError as error:
+            raise _error(error.errno, what) from error
+        if message.type == _schema.NLMSG_ERROR:
+            raise _error(_schema.error_number(message), what)
+        return message
+
+    def _dump(self, command, attributes=b""):
+        for _attempt in range(_DUMP_TRIES):
+            rows, whole = [], True
+            sequence = self._send(command, _schema.NLM_F_DUMP, attributes)
+            try:
+                for message in self._receive(sequence):
+                    whole = whole and not message.flags & _schema.NLM_F_DUMP_INTR
+                    if message.type in (_schema.NLMSG_DONE, _schema.NLMSG_ERROR):
+                        number = _schema.error_number(message)
+                        if number:
+                            raise _error(number, "read the table")
+                        break
+                    rows.append(message)
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:
+                    raise _error(error.errno, "read the table") from error
+                whole = False
+            if whole:
+                return rows
+        raise IpvsError("the IPVS table changed at every one of %d tries to read it" % _DUMP_TRIES)
+
+    # -----------------------------------------------------------------------------------------------------------------
+    # writing
+
+    def apply(self, operations):
+        """Carry out the operations in order, many in one send. Stops with the send in which one failed.
+
+        Returns a list, in the operations' order, of what became of each: 0 (done), an errno, or None (nobody knows: the
+        answer was lost). It is shorter than ``operations`` where the rest was not tried.
+        """
+        outcomes = []
+        for batch in _batches([_request(operation) for operation in operations]):
+            outcomes += self._send_batch(batch)
+            if any(outcomes[-len(batch):]) or None in outcomes[-len(batch):]:
+                break
+        return outcomes
+
+    def _send_batch(self, batch):
+        # Every failure is answered, success only where NLM_F_ACK asks for it: the last request does, so its answer closes the
+        # batch and silence about another means success. A lost answer shows as ENOBUFS.
+        first = self._sequence + 1
+        parts = []
+        for number, (command, attributes) in enumerate(batch):
+            flags = _schema.NLM_F_ACK if number == len(batch) - 1 else 0
+            parts.append(_schema.pack_message(self._family, command, first + number, flags, attributes))
+        self._sequence += len(batch)
+        self._socket.sendto(b"".join(parts), (0, 0))
+        outcomes = [0] * len(batch)
+        try:
+            for message in self._receive(first, len(batch)):
+                if message.type == _schema.NLMSG_ERROR:
+                    outcomes[message.sequence - first] = _schema.error_number(message)
+                    if message.sequence == self._sequence:
+                        return outcomes
+        except OSError as error:
+            if error.errno not in (errno.ENOBUFS, errno.EAGAIN):
+                raise
+        return [outcome or None for outcome in outcomes]
+
+    # -----------------------------------------------------------------------------------------------------------------
+    # messages
+
+    def _send(self, command, flags, attributes):
+        self._sequence += 1
+        self._socket.sendto(_schema.pack_message(self._family, command, self._sequence, flags, attributes), (0, 0))
+        return self._sequence
+
+    def _receive(self, first, count=1):
+        """Messages with a sequence number of ours, without end; others (left from a broken-off answer) are passed over."""
+        while True:
+            for message in _schema.split_messages(self._socket.recv(_BUFFER)):
+                if first <= message.sequence < first + count:
+                    yield message
+
+
+def _batches(requests):
+    batch, size = [], 0
+    for request in requests:
+        length = 24 + len(request[1])
+        if batch and size + length > _BATCH:
+            yield batch
+            batch, size = [], 0
+        batch.append(request)
+        size += length
+    if batch:
+        yield batch
+
+
+def _request(operation):
+    """(command, attributes) of an operation."""
+    kind, ident, before, after = operation
+    if kind == _plan.ADD_SERVER:
+        return _schema.CMD_NEW_DEST, _schema.pack_service_id(ident) + _schema.pack_server(after)
+    if kind == _plan.EDIT_SERVER:
+        return _schema.CMD_SET_DEST, _schema.pack_service_id(ident) + _schema.pack_server(after)
+    if kind == _plan.DELETE_SERVER:
+        return _schema.CMD_DEL_DEST, _schema.pack_service_id(ident) + _schema.pack_server_id(before.id)
+    if kind == _plan.ADD_SERVICE:
+        return _schema.CMD_NEW_SERVICE, _schema.pack_service(after)
+    if kind == _plan.EDIT_SERVICE:
+        return _schema.CMD_SET_SERVICE, _schema.pack_service(after)
+    if kind == _plan.DELETE_SERVICE:
+        return _schema.CMD_DEL_SERVICE, _schema.pack_service_id(ident)
+    if kind == _plan.SET_TIMEOUTS:
+        return _schema.CMD_SET_CONFIG, _schema.pack_timeouts(after)
+    if kind == _plan.START_DAEMON:
+        return _schema.CMD_NEW_DAEMON, _schema.pack_daemon(after)
+    if kind == _plan.STOP_DAEMON:
+        return _schema.CMD_DEL_DAEMON, _schema.pack_daemon_role(before.role)
+    return _schema.CMD_ZERO, _schema.pack_service_id(ident) if ident else b""
+
+
+def operation_error(number, operation):
+    """The KernelError for an operation's outcome, with what is known of its cause. ``number`` is None where it is not known."""
+    if number is None:
+        return IpvsError(f"{operation}: the kernel's answer was lost")
+    return _error(number, operation)
+
+
+def _error(number, operation):
+    hint = None
+    kind = getattr(operation, "kind", None)
+    if number in (errno.EPERM, errno.EACCES):
+        hint = "IPVS needs root (CAP_NET_ADMIN) in the initial user namespace: use become"
+    elif number == errno.ENOENT and kind in (_plan.ADD_SERVICE, _plan.EDIT_SERVICE):
+        hint = _missing_part(operation.after)
+    elif number == errno.EAFNOSUPPORT:
+        hint = "This kernel's IPVS has no support for IPv6"
+    elif number == errno.ENODEV and kind == _plan.START_DAEMON:
+        hint = "interface: %r: there is no such interface in this network namespace" % operation.after.interface
+    elif number == errno.EINVAL and kind == _plan.ADD_SERVER:
+        hint = (
+            "The kernel refuses a server whose address is not unicast, and one of the other address family while a sync daemon runs"
+        )
+    return KernelError(number, operation, hint)
+
+
+def _missing_part(service):
+    """Which of the scheduler and the persistence engine the kernel lacks, as an option's error."""
+    scheduler = "ip_vs_" + service.scheduler
+    if service.persistence_engine and _kmod.state(scheduler) in ("loaded", "builtin"):
+        engine = service.persistence_engine
+        return "persistence_engine: %r: not known to this kernel: %s" % (engine, _kmod.missing_hint("ip_vs_pe_" + engine))
+    return "scheduler: %r: not known to this kernel: %s" % (service.scheduler, _kmod.missing_hint(scheduler))

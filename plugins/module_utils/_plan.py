@@ -1,0 +1,206 @@
+# Copyright: Contributors to the lvs.ipvs project
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What is there and what is wanted -> ordered operations, and their inverses. Pure: no I/O, no AnsibleModule.
+
+Order never opens a gap: services and servers are made and edited before any is deleted, and one whose identity stays is
+edited, never deleted and made again.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Optional, Tuple
+
+from ansible_collections.lvs.ipvs.plugins.module_utils import _model, _rules
+
+ADD_SERVICE, EDIT_SERVICE, DELETE_SERVICE = "add service", "edit service", "delete service"
+ADD_SERVER, EDIT_SERVER, DELETE_SERVER = "add server", "edit server", "delete server"
+SET_TIMEOUTS, START_DAEMON, STOP_DAEMON, ZERO = "set timeouts", "start daemon", "stop daemon", "zero counters"
+
+
+class Operation(NamedTuple):
+    """One change of the kernel's table.
+
+    ``before``/``after`` are whole objects of ``_model``, or None where the object does not exist: a Service (an Entry in
+    ``before`` of DELETE_SERVICE, since its servers go with it), a Server, Timeouts or a Daemon. ``service`` is the ServiceId
+    that services and servers belong to; for ZERO it may be None: all services.
+    """
+
+    kind: str
+    service: Optional[_model.ServiceId]
+    before: Any
+    after: Any
+
+    def __str__(self):
+        if self.kind in (ADD_SERVER, EDIT_SERVER, DELETE_SERVER):
+            return "%s %s of service %s" % (self.kind, (self.after or self.before).id, self.service)
+        if self.kind in (START_DAEMON, STOP_DAEMON):
+            return "%s (%s)" % (self.kind, (self.after or self.before).role)
+        return "%s %s" % (self.kind, self.service) if self.service else self.kind
+
+
+class Plan(NamedTuple):
+    """``operations`` in order; ``before`` and ``after``: what the task names (a Table, Timeouts, Daemons), then and afterwards."""
+
+    operations: Tuple[Operation, ...]
+    before: Any
+    after: Any
+
+
+def command(operation):
+    """The ipvsadm command line that does the same as the operation."""
+    kind, ident, before, after = operation
+    if kind == ADD_SERVICE:
+        return "ipvsadm -A " + _rules.render_service(after)
+    if kind == EDIT_SERVICE:
+        return "ipvsadm -E " + _rules.render_service(after)
+    if kind == DELETE_SERVICE:
+        return "ipvsadm -D " + _rules.service_words(ident)
+    if kind == ADD_SERVER:
+        return "ipvsadm -a " + _rules.render_server(ident, after)
+    if kind == EDIT_SERVER:
+        return "ipvsadm -e " + _rules.render_server(ident, after)
+    if kind == DELETE_SERVER:
+        return "ipvsadm -d %s -r %s" % (_rules.service_words(ident), before.id)
+    if kind == SET_TIMEOUTS:
+        return "ipvsadm " + _rules.render_timeouts(after)
+    if kind == START_DAEMON:
+        return "ipvsadm " + _rules.render_daemon(after)
+    if kind == STOP_DAEMON:
+        return "ipvsadm --stop-daemon " + before.role
+    return "ipvsadm -Z" + (" " + _rules.service_words(ident) if ident else "")
+
+
+def inverse(operation):
+    """The operations that take the operation back, in order. Counters that were zeroed cannot be brought back: none."""
+    kind, ident, before, after = operation
+    if kind == ADD_SERVICE:
+        return [Operation(DELETE_SERVICE, ident, _model.Entry(after, {}), None)]
+    if kind == DELETE_SERVICE:
+        restored = [Operation(ADD_SERVICE, ident, None, before.service)]
+        return restored + [Operation(ADD_SERVER, ident, None, server) for server in before.servers.values()]
+    swapped = {
+        EDIT_SERVICE: EDIT_SERVICE,
+        ADD_SERVER: DELETE_SERVER,
+        EDIT_SERVER: EDIT_SERVER,
+        DELETE_SERVER: ADD_SERVER,
+        SET_TIMEOUTS: SET_TIMEOUTS,
+        START_DAEMON: STOP_DAEMON,
+        STOP_DAEMON: START_DAEMON,
+    }
+    return [Operation(swapped[kind], ident, after, before)] if kind in swapped else []
+
+
+def plan_present(current, wanted, prune_servers=None, prune_services=None, path=None):
+    """Enforce what is wanted.
+
+    ``current``: the Table of whole entries as read; ``wanted``: a Table of wishes; ``prune_servers(ServiceId)``: whether servers
+    of this wanted service that are not wanted go; ``prune_services(ServiceId)``: whether a service that is not wanted goes;
+    ``path(ServiceId, ServerId or None)``: the option path for errors. Raises OptionError before anything is planned.
+    """
+    path = path or (lambda service, server: "")
+    changes, removals = [], []
+    before, after = {}, {}
+    for ident, (wish, server_wishes) in wanted.items():
+        entry = current.get(ident)
+        if entry is None:
+            service = _model.overlay_service(wish)
+            _model.check_service(service, path(ident, None))
+            changes.append(Operation(ADD_SERVICE, ident, None, service))
+            present = {}
+        else:
+            before[ident] = entry
+            service, present = entry
+            if wish != service:
+                service = _model.overlay_service(wish, entry.service)
+                if service != entry.service:
+                    _model.check_service(service, path(ident, None))
+                    changes.append(Operation(EDIT_SERVICE, ident, entry.service, service))
+        if server_wishes is None:
+            after[ident] = _model.Entry(service, present)
+            continue
+        servers = dict(present)
+        for server_ident, server_wish in server_wishes.items():
+            old = present.get(server_ident)
+            if server_wish == old:
+                continue
+            new = _model.overlay_server(server_wish, old)
+            if new != old or _names_tunnel(server_wish):
+                _model.check_server(new, ident, server_wish, path(ident, server_ident))
+            if new != old:
+                changes.append(Operation(EDIT_SERVER if old else ADD_SERVER, ident, old, new))
+                servers[server_ident] = new
+        if len(servers) > len(server_wishes) and prune_servers is not None and prune_servers(ident):
+            for server_ident in list(servers):
+                if server_ident not in server_wishes:
+                    removals.append(Operation(DELETE_SERVER, ident, servers.pop(server_ident), None))
+        after[ident] = _model.Entry(service, servers)
+    if prune_services is not None:
+        for ident, entry in current.items():
+            if ident not in wanted and prune_services(ident):
+                before[ident] = entry
+                removals.append(Operation(DELETE_SERVICE, ident, entry, None))
+    return Plan(tuple(changes + removals), before, after)
+
+
+def _names_tunnel(wish):
+    return not (wish.tunnel_type is None and wish.tunnel_port is None and wish.tunnel_checksum is None)
+
+
+def plan_absent(current, idents):
+    """Delete these services, those of them that are there."""
+    before = {ident: current[ident] for ident in idents if ident in current}
+    return Plan(tuple(Operation(DELETE_SERVICE, ident, entry, None) for ident, entry in before.items()), before, {})
+
+
+def plan_server(current, ident, wish, absent=False):
+    """Enforce one real server's wish, or its absence, in the service ``ident`` of the Table ``current``.
+
+    ``before`` and ``after`` hold the service with this one server only. The service must be there.
+    """
+    entry = current[ident]
+    old = entry.servers.get(wish.id)
+    named = {wish.id: old} if old else {}
+    before = {ident: _model.Entry(entry.service, named)}
+    if absent:
+        operations = (Operation(DELETE_SERVER, ident, old, None),) if old else ()
+        return Plan(operations, before, {ident: _model.Entry(entry.service, {})})
+    plan = plan_present(before, {ident: _model.Entry(_model.Service(ident), {wish.id: wish})})
+    return Plan(plan.operations, before, plan.after)
+
+
+def plan_timeouts(current, wish):
+    """Set the connection timeouts."""
+    after = _model.overlay_timeouts(wish, current)
+    operations = (Operation(SET_TIMEOUTS, None, current, after),) if after != current else ()
+    return Plan(operations, current, after)
+
+
+def plan_daemon(current, wish, absent=False):
+    """Run the sync daemon that is wished for, or none of that role. A daemon is changed by stopping and starting it.
+
+    ``current`` and the plan's ``before`` and ``after``: dicts, role -> Daemon.
+    """
+    old = current.get(wish.role)
+    others = {role: daemon for role, daemon in current.items() if role != wish.role}
+    stop = (Operation(STOP_DAEMON, None, old, None),) if old else ()
+    if absent:
+        return Plan(stop, current, others)
+    new = _model.overlay_daemon(wish, old)
+    if new == old:
+        return Plan((), current, current)
+    return Plan(stop + (Operation(START_DAEMON, None, None, new),), current, dict(others, **{wish.role: new}))
+
+
+def plan_zero(statistics, ident=None):
+    """Set the counters of one service, or of all, to zero where they are not.
+
+    ``statistics``: what Kernel.statistics returns, of the services in question. ``before``/``after``: the number of services
+    and servers whose counters are not zero.
+    """
+    counted = 0
+    for counters, servers in statistics.values():
+        counted += sum(any(each[:5]) for each in [counters] + [use[1] for use in servers.values()])
+    operations = (Operation(ZERO, ident, None, None),) if counted else ()
+    return Plan(operations, counted, 0)

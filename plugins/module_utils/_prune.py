@@ -1,0 +1,106 @@
+# Copyright: Contributors to the lvs.ipvs project
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Which services ``ipvs_table`` may remove because they are not listed, and who else may own them."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+
+from ansible_collections.lvs.ipvs.plugins.module_utils import _model, _netns, _plan
+from ansible_collections.lvs.ipvs.plugins.module_utils._errors import IpvsError, OptionError
+
+_OTHER_PROGRAMS = ("keepalived", "ldirectord")
+_KUBE_INTERFACE = "kube-ipvs0"
+
+
+def rule(options):
+    """A function ``ServiceId -> bool``: whether it lies within what may be pruned. None where ``prune`` is off."""
+    scope = options["prune_scope"]
+    if not options["prune"]:
+        if scope is not None:
+            raise OptionError("prune_scope", scope, "has a meaning only with prune: true")
+        return None
+    if scope is None:
+        return lambda ident: True
+    if not any(scope.values()):
+        raise OptionError("prune_scope", scope, "give addresses, fwmarks or protocols; without prune_scope everything is pruned")
+    networks = _networks(scope.get("addresses") or [])
+    marks = _marks(scope.get("fwmarks") or [])
+    protocols = [_model.PROTOCOLS[name] for name in scope.get("protocols") or []]
+
+    def within(ident):
+        if ident.fwmark:
+            return any(low <= ident.fwmark <= high for low, high in marks)
+        if networks:
+            address = ipaddress.ip_address(ident.address)
+            if not any(address in network for network in networks):
+                return False
+        elif not protocols:
+            return False
+        return not protocols or ident.protocol in protocols
+
+    return within
+
+
+def _networks(words):
+    networks = []
+    for index, word in enumerate(words):
+        try:
+            networks.append(ipaddress.ip_network(word))
+        except ValueError as error:
+            raise OptionError(
+                "prune_scope.addresses[%d]" % index, word, "give an address or a network such as 198.51.100.0/24 (%s)" % error
+            ) from error
+    return networks
+
+
+def _marks(words):
+    marks = []
+    for index, word in enumerate(words):
+        low, dash, high = str(word).partition("-")
+        if not low.isdigit() or (dash and not high.isdigit()) or not 1 <= int(low) <= int(high or low) <= _model.MAX_FWMARK:
+            raise OptionError("prune_scope.fwmarks[%d]" % index, word, "give a firewall mark, or a range of them such as 100-199")
+        marks.append((int(low), int(high or low)))
+    return marks
+
+
+def refuse_others(plan, options):
+    """Raise IpvsError where the plan removes services, nothing says which may go, and somebody else may own them."""
+    removed = [operation.service for operation in plan.operations if operation.kind == _plan.DELETE_SERVICE]
+    if not removed or options["prune_scope"] is not None or options["prune_force"]:
+        return
+    owners = _owners(options["netns"])
+    if owners:
+        shown = ", ".join(str(ident) for ident in removed[:5]) + (" and more" if len(removed) > 5 else "")
+        raise IpvsError(
+            "prune would remove %d services that are not listed (%s), and others keep services here: %s. "
+            "Set prune_scope to the addresses, fwmarks or protocols that are yours, or prune_force: true to remove them all."
+            % (len(removed), shown, ", ".join(owners))
+        )
+
+
+def _owners(netns):
+    owners = []
+    with _netns.inside(netns):
+        with open("/proc/thread-self/net/dev", encoding="utf-8") as devices:
+            if any(line.strip().startswith(_KUBE_INTERFACE + ":") for line in devices):
+                owners.append("kube-proxy (interface %s)" % _KUBE_INTERFACE)
+    for name in sorted(_running() & set(_OTHER_PROGRAMS)):
+        owners.append("%s (running)" % name)
+    return owners
+
+
+def _running():
+    """The names of all running programs."""
+    names = set()
+    for pid in os.listdir("/proc"):
+        if pid.isdigit():
+            try:
+                with open("/proc/%s/comm" % pid, encoding="utf-8", errors="replace") as comm:
+                    names.add(comm.read().strip())
+            except OSError:
+                continue  # it ended meanwhile
+    return names

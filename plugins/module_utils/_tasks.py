@@ -1,0 +1,348 @@
+# Copyright: Contributors to the lvs.ipvs project
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What each IPVS module does: options in, Answer out. Knows neither AnsibleModule nor netlink messages.
+
+Each function takes ``(options, context)`` and is given to ``_runner.run``. ``Kernel`` is looked up here when it is needed, so
+that tests can put another in its place.
+"""
+
+from __future__ import annotations
+
+from ansible_collections.lvs.ipvs.plugins.module_utils import _drain, _kmod, _model, _netlink, _plan, _prune, _rules
+from ansible_collections.lvs.ipvs.plugins.module_utils._answer import Answer
+from ansible_collections.lvs.ipvs.plugins.module_utils._apply import reconcile
+from ansible_collections.lvs.ipvs.plugins.module_utils._errors import IpvsError, OptionError
+from ansible_collections.lvs.ipvs.plugins.module_utils._netlink import Kernel
+
+DRAIN_TIMEOUT = 300  # seconds, for state drained
+
+
+class _NoKernel:
+    """A kernel that has not loaded IPVS: an empty table, for reading only."""
+
+    def read(self, idents=None):
+        return {}
+
+    statistics = read
+
+    def timeouts(self):
+        return _model.Timeouts(900, 120, 300)  # what the kernel starts with
+
+    def daemons(self):
+        return {}
+
+    def info(self):
+        return None, None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc_info):
+        pass
+
+
+def _open(options, context, load=True):
+    """The kernel of the task's network namespace. ``load``: whether the task needs IPVS loaded; never in check mode."""
+    netns = options["netns"]
+    if _netlink.loaded(netns):
+        return Kernel(netns)
+    if context.check_mode and load:
+        context.warn("IPVS is not loaded in this kernel: the table is taken as empty, and nothing is loaded in check mode")
+        if _kmod.state("ip_vs") == "missing":
+            context.warn("this kernel has no IPVS: %s" % _kmod.missing_hint("ip_vs"))
+    return _NoKernel() if context.check_mode or not load else Kernel(netns)
+
+
+def _answer(plan, context, values, render=_rules.render_table):
+    values["commands"] = [_plan.command(operation) for operation in plan.operations]
+    texts = (render(plan.before), render(plan.after)) if context.diff else (None, None)
+    return Answer(bool(plan.operations), values, *texts)
+
+
+def _checked(plan):
+    """The plan, unless it names a scheduler or an engine that this kernel surely lacks: found out before anything is touched."""
+    for operation in plan.operations:
+        service = operation.after
+        if operation.kind not in (_plan.ADD_SERVICE, _plan.EDIT_SERVICE):
+            continue
+        if service.scheduler != "none" and _is_new(operation, "scheduler"):
+            _check_module("scheduler", service.scheduler, "ip_vs_" + service.scheduler, operation)
+        if service.persistence_engine and _is_new(operation, "persistence_engine"):
+            _check_module("persistence_engine", service.persistence_engine, "ip_vs_pe_" + service.persistence_engine, operation)
+    return plan
+
+
+def _is_new(operation, field):
+    return operation.before is None or getattr(operation.before, field) != getattr(operation.after, field)
+
+
+def _check_module(option, value, module, operation):
+    if _kmod.state(module) == "missing":
+        raise OptionError(option, value, "not known to this kernel (service %s): %s" % (operation.service, _kmod.missing_hint(module)))
+
+
+def _prefixed(options, prefix, names=("address", "port", "protocol", "fwmark", "family")):
+    return {name: options[prefix + name] for name in names}
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# ipvs_service, ipvs_server, ipvs_table
+
+
+def manage_service(options, context):
+    """One virtual service, with or without its servers."""
+    absent = options["state"] == "absent"
+    ident = _model.service_id(options)
+    wanted = {} if absent else {ident: _model.entry_wish(options)}
+
+    def plan(current):
+        if absent:
+            return _plan.plan_absent(current, [ident])
+        return _checked(_plan.plan_present(current, wanted, lambda service: options["purge_servers"], path=_entry_path(wanted)))
+
+    with _open(options, context, load=not absent) as kernel:
+        done = reconcile(kernel, lambda kernel: kernel.read([ident]), plan, context.check_mode)
+    entry = done.after.get(ident)
+    return _answer(done, context, {"service": _model.entry_options(entry) if entry else None})
+
+
+def _entry_path(wanted, prefixes=None):
+    """Where an object stands in the options, for errors that show only once it is laid over what is there."""
+
+    def path(ident, server):
+        prefix = prefixes[ident] if prefixes else ""
+        if server is None:
+            return prefix
+        return "%sservers[%d]." % (prefix, list(wanted[ident].servers).index(server))
+
+    return path
+
+
+def manage_server(options, context):
+    """One real server: present, absent or drained."""
+    state = options["state"]
+    ident = _model.service_id(_prefixed(options, "service_"), "service_")
+    wish = _model.server_wish(options, ident)
+    drain = _drain_settings(options)
+    if state == "drained" and wish.weight:
+        raise OptionError("weight", wish.weight, "state drained sets the weight to 0; leave weight out")
+    values = {"service": _model.id_options(ident)}
+
+    with _open(options, context, load=state == "present") as kernel:
+
+        def read(kernel):
+            return kernel.read([ident])
+
+        current = read(kernel)
+        present = ident in current and wish.id in current[ident].servers
+        if ident not in current and state == "present":
+            return _server_without_service(ident, wish, context, values)
+        if not present and state != "present":
+            if state == "drained":
+                context.warn("%s is not a server of %s: nothing to drain" % (wish.id, ident))
+            return _answer(_plan.Plan((), {}, {}), context, dict(values, server=None))
+
+        done = []
+        if drain:
+            done.append(_lead_out(kernel, read, ident, wish, drain, context, values, leaving=state == "absent"))
+        if state != "drained":
+            done.append(reconcile(kernel, read, _server_plan(ident, wish, state == "absent"), context.check_mode))
+    whole = _plan.Plan(sum([each.operations for each in done], ()), done[0].before, done[-1].after)
+    server = whole.after[ident].servers.get(wish.id) if ident in whole.after else None
+    values["server"] = _model.server_options(server) if server else None
+    return _answer(whole, context, values)
+
+
+def _server_plan(ident, wish, absent=False):
+    def plan(table):
+        if ident in table:
+            return _plan.plan_server(table, ident, wish, absent)
+        if absent:
+            return _plan.Plan((), {}, {})
+        raise _no_service(ident)
+
+    return plan
+
+
+def _no_service(ident):
+    return IpvsError(f"service {ident}: there is no such virtual service; make it first, with ipvs_service")
+
+
+def _server_without_service(ident, wish, context, values):
+    if not context.check_mode:
+        raise _no_service(ident)
+    context.warn(f"service {ident} isn't there; an earlier task may make it, so the server counts as added")
+    server = _model.overlay_server(wish)
+    _model.check_server(server, ident, wish)
+    entry = _model.Entry(_model.overlay_service(_model.Service(ident)), {server.id: server})
+    plan = _plan.Plan((_plan.Operation(_plan.ADD_SERVER, ident, None, server),), {}, {ident: entry})
+    values["server"] = _model.server_options(server)
+    return _answer(plan, context, values, lambda table: "".join("-a %s\n" % _rules.render_server(ident, server) for _each in table))
+
+
+def _drain_settings(options):
+    """(limit, timeout, interval), or None where the task does not drain."""
+    timeout = options["drain_timeout"]
+    for name, low in (("drain_timeout", 0), ("drain_connections", 0), ("drain_interval", 0.05)):
+        if options[name] is not None and options[name] < low:
+            raise OptionError(name, options[name], "give a number that is not below %s" % low)
+    if options["state"] == "drained" and timeout is None:
+        timeout = DRAIN_TIMEOUT
+    if options["state"] == "present" or timeout is None:
+        return None
+    return options["drain_connections"], timeout, options["drain_interval"]
+
+
+def _lead_out(kernel, read, ident, wish, drain, context, values, leaving):
+    """Set the weight to 0 and wait for the connections. ``leaving``: the server is removed next."""
+    limit, timeout, interval = drain
+    empty = (_model.Server(wish.id) if leaving else wish)._replace(weight=0)
+    plan = reconcile(kernel, read, _server_plan(ident, empty), context.check_mode)
+    server = plan.after[ident].servers[wish.id]
+    if context.check_mode:
+        connections, drained = _drain.connections_of(kernel, ident, wish.id), True
+    else:
+        connections, drained = _drain.wait_for_connections(kernel, ident, wish.id, limit, timeout, interval)
+    values["connections"] = dict(connections._asdict()) if connections else None
+    if not drained:
+        raise IpvsError(
+            "drain_timeout: %s seconds have passed and %s of %s still has %d active connections (drain_connections: %d). "
+            "Its weight is 0, so it gets no new ones%s."
+            % (timeout, wish.id, ident, connections.active, limit, "; it was not removed" if leaving else ""),
+            changed=bool(plan.operations),
+            server=_model.server_options(server),
+            commands=[_plan.command(operation) for operation in plan.operations],
+            **values
+        )
+    return plan
+
+
+def manage_table(options, context):
+    """Many services in one task."""
+    wanted, prefixes = _table_wish(options)
+    prune = _prune.rule(options)
+
+    def plan(current):
+        if options["state"] == "absent":
+            return _plan.plan_absent(current, list(wanted))
+        made = _plan.plan_present(current, wanted, prune, prune, _entry_path(wanted, prefixes))
+        if prune:
+            _prune.refuse_others(made, options)
+        return _checked(made)
+
+    def read(kernel):
+        return kernel.read(None if prune or len(wanted) > 100 else wanted)
+
+    with _open(options, context, load=options["state"] == "present" and bool(wanted)) as kernel:
+        done = reconcile(kernel, read, plan, context.check_mode, options["rollback"])
+    services = [_model.entry_options(done.after[ident]) for ident in wanted if ident in done.after]
+    return _answer(done, context, {"services": services})
+
+
+def _table_wish(options):
+    """(Table of wishes, {ServiceId: option path}) from ``services`` or ``rules``."""
+    if options["services"] is not None:
+        wanted = _model.table_wish(options["services"])
+        return wanted, {ident: "services[%d]." % index for index, ident in enumerate(wanted)}
+    rules = _rules.parse(options["rules"])
+    if rules.clears:
+        raise OptionError("rules", "-C", "a table is not cleared by its rules; to remove what they don't name set prune")
+    if rules.timeouts is not None or rules.daemons:
+        raise OptionError("rules", "--set or --start-daemon", "take these out; ipvs_timeouts and ipvs_sync_daemon set them")
+    return rules.table, {ident: f"rules: {ident}: " for ident in rules.table}
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# ipvs_timeouts, ipvs_sync_daemon, ipvs_counters
+
+
+def manage_timeouts(options, context):
+    """The connection timeouts."""
+    wish = _model.timeouts_wish(options)
+    with _open(options, context, load=any(wish)) as kernel:
+        plan = reconcile(
+            kernel, lambda kernel: kernel.timeouts(), lambda current: _plan.plan_timeouts(current, wish), context.check_mode
+        )
+    return _answer(plan, context, dict(timeouts=plan.after._asdict()), lambda timeouts: _rules.render_timeouts(timeouts) + "\n")
+
+
+def manage_sync_daemon(options, context):
+    """The connection synchronisation daemon of one role."""
+    absent = options["state"] == "absent"
+    wish = _model.daemon_wish(options)
+    with _open(options, context, load=not absent) as kernel:
+        plan = reconcile(
+            kernel, lambda kernel: kernel.daemons(), lambda current: _plan.plan_daemon(current, wish, absent), context.check_mode
+        )
+        if plan.operations and not absent and not context.check_mode:
+            plan = plan._replace(after=kernel.daemons())
+    daemon = plan.after.get(wish.role)
+
+    def render(daemons):
+        return "".join(_rules.render_daemon(each) + "\n" for role, each in sorted(daemons.items()) if role == wish.role)
+
+    return _answer(plan, context, {"sync_daemon": dict(daemon._asdict()) if daemon else None}, render)
+
+
+def zero_counters(options, context):
+    """The counters of one service, or of all, set to zero."""
+    named = options["address"] is not None or options["fwmark"] is not None
+    ident = _model.service_id(options) if named else None
+
+    def read(kernel):
+        found = kernel.statistics([ident] if ident else None)
+        if ident and ident not in found and not context.check_mode:
+            raise IpvsError(f"service {ident}: there is no such virtual service")
+        return found
+
+    with _open(options, context, load=named) as kernel:
+        plan = reconcile(kernel, read, lambda found: _plan.plan_zero(found, ident), context.check_mode)
+    text = "services and servers with counters that are not zero: %d\n"
+    return _answer(plan, context, {}, lambda counted: text % counted)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# ipvs_info
+
+
+def read_info(options, context):
+    """Everything there is to know, without loading or changing anything."""
+    criteria = {name: options[name] for name in ("address", "port", "protocol", "fwmark", "family") if options[name] is not None}
+    if "address" in criteria:
+        criteria["address"] = _model.normal_address(criteria["address"])
+    with _open(options, context, load=False) as kernel:
+        loaded = not isinstance(kernel, _NoKernel)
+        table = kernel.read()
+        idents = [ident for ident in sorted(table, key=_model.service_order) if _matches(ident, criteria)]
+        services = [_model.entry_options(table[ident]) for ident in idents]
+        if options["statistics"] and services:
+            _add_statistics(services, idents, kernel.statistics(idents))
+        version, connection_table_size = kernel.info()
+        values = {
+            "loaded": loaded,
+            "version": version,
+            "connection_table_size": connection_table_size,
+            "services": services,
+            "timeouts": dict(kernel.timeouts()._asdict()) if loaded else None,
+            "sync_daemons": [dict(daemon._asdict()) for _role, daemon in sorted(kernel.daemons().items())],
+        }
+    return Answer(False, values)
+
+
+def _matches(ident, criteria):
+    options = dict(_model.id_options(ident), family="ipv6" if ident.family == _model.FAMILIES["ipv6"] else "ipv4")
+    return all(options.get(name) == value for name, value in criteria.items())
+
+
+def _add_statistics(services, idents, statistics):
+    for service, ident in zip(services, idents):
+        counters, servers = statistics.get(ident, (None, {}))
+        if counters is not None:
+            service["statistics"] = dict(counters._asdict())
+        for server in service["servers"]:
+            use = servers.get(_model.ServerId(server["address"], server["port"]))
+            if use is not None:
+                connections = {name + "_connections": number for name, number in use[0]._asdict().items()}
+                server["statistics"] = dict(use[1]._asdict(), **connections)

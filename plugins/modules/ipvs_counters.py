@@ -1,0 +1,82 @@
+#!/usr/bin/python
+# Copyright: Contributors to the lvs.ipvs project
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: ipvs_counters
+short_description: Set the counters of IPVS to zero
+version_added: 0.1.0
+author:
+  - Contributors to the lvs.ipvs project (@lvs-project)
+description:
+  - Sets the packet, byte and connection counters of one virtual service and its real servers, or of all, to zero.
+  - Where they are zero already, nothing changes. Under traffic they are not, so a second run changes them again.
+options:
+  state:
+    description:
+      - V(zeroed) is the only state there is.
+    type: str
+    choices: [zeroed]
+    default: zeroed
+attributes:
+  idempotent:
+    support: partial
+    details: Traffic between two runs makes the counters count again.
+extends_documentation_fragment:
+  - lvs.ipvs.attributes
+  - lvs.ipvs.attributes.table
+  - lvs.ipvs.service.identity
+notes:
+  - Without O(address) and O(fwmark), the counters of all services are zeroed.
+seealso:
+  - module: lvs.ipvs.ipvs_info
+"""
+
+EXAMPLES = r"""
+- name: Count anew for one service
+  lvs.ipvs.ipvs_counters:
+    address: 203.0.113.80
+    port: 80
+
+- name: Count anew for all
+  lvs.ipvs.ipvs_counters:
+    state: zeroed
+"""
+
+RETURN = r"""
+commands:
+  description: What was done (in check mode, what would be), as C(ipvsadm) command lines. Empty where nothing changed.
+  returned: success
+  type: list
+  elements: str
+  sample:
+    - ipvsadm -Z -t 203.0.113.80:80
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.lvs.ipvs.plugins.module_utils import _argspec
+from ansible_collections.lvs.ipvs.plugins.module_utils._runner import run
+from ansible_collections.lvs.ipvs.plugins.module_utils._tasks import zero_counters
+
+
+def main():
+    rules = _argspec.service_id_rules()
+    del rules["required_one_of"]
+    module = AnsibleModule(
+        argument_spec=dict(
+            **_argspec.netns(),
+            **_argspec.service_id(),
+            **_argspec.state("zeroed"),
+        ),
+        supports_check_mode=True,
+        **rules,
+    )
+    run(module, zero_counters)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,213 @@
+#!/usr/bin/python
+# Copyright: Contributors to the lvs.ipvs project
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: ipvs_info
+short_description: Read the IPVS table, timeouts, sync daemons and statistics
+version_added: 0.1.0
+author:
+  - Contributors to the lvs.ipvs project (@lvs-project)
+description:
+  - Reads what the kernel's IPVS holds. Changes nothing and never loads a kernel module.
+  - The services come in the form that M(lvs.ipvs.ipvs_table) takes, so they can be saved, compared and given back.
+options:
+  statistics:
+    description:
+      - Whether to add counters and rates to services and servers, and the numbers of connections to servers.
+    type: bool
+    default: false
+  address:
+    description:
+      - Only services with this virtual address.
+    type: str
+  port:
+    description:
+      - Only services with this port.
+    type: int
+  protocol:
+    description:
+      - Only services with this protocol.
+    type: str
+    choices: [tcp, udp, sctp]
+  fwmark:
+    description:
+      - Only the services with this firewall mark.
+    type: int
+  family:
+    description:
+      - Only services of this address family.
+    type: str
+    choices: [ipv4, ipv6]
+extends_documentation_fragment:
+  - lvs.ipvs.attributes.info
+  - lvs.ipvs.attributes.table
+seealso:
+  - module: lvs.ipvs.ipvs_table
+"""
+
+EXAMPLES = r"""
+- name: Read everything
+  lvs.ipvs.ipvs_info:
+  register: ipvs
+
+- name: Read one service with its counters and connections
+  lvs.ipvs.ipvs_info:
+    address: 203.0.113.80
+    port: 80
+    statistics: true
+  register: web
+
+- name: Show the active connections of each real server
+  ansible.builtin.debug:
+    msg: "{{ item.address }}: {{ item.statistics.active_connections }}"
+  loop: "{{ web.services[0].servers }}"
+  loop_control:
+    label: "{{ item.address }}"
+"""
+
+RETURN = r"""
+loaded:
+  description: Whether the kernel has IPVS loaded. Where it hasn't, there is nothing else to tell.
+  returned: success
+  type: bool
+version:
+  description: The version of IPVS in the kernel. V(null) where it isn't loaded.
+  returned: success
+  type: str
+  sample: 1.2.1
+connection_table_size:
+  description: The number of rows in the connection hash table. V(null) where IPVS isn't loaded.
+  returned: success
+  type: int
+  sample: 4096
+services:
+  description:
+    - The virtual services with their real servers, in the form that M(lvs.ipvs.ipvs_table) takes, sorted.
+    - An empty list where there are none.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    servers:
+      description: The real servers. With O(statistics=true) each has RV(services[].servers[].statistics).
+      type: list
+      elements: dict
+      returned: always
+      contains:
+        statistics:
+          description:
+            - Counters and rates as for the service, and RV(ignore:active_connections), RV(ignore:inactive_connections) and
+              RV(ignore:persistent_connections).
+          type: dict
+          returned: with O(statistics=true)
+    statistics:
+      description: 64-bit counters since the service was made or zeroed, and rates per second.
+      type: dict
+      returned: with O(statistics=true)
+      contains:
+        connections:
+          description: Connections scheduled.
+          type: int
+          returned: always
+        in_packets:
+          description: Packets from clients.
+          type: int
+          returned: always
+        out_packets:
+          description: Packets to clients, seen with NAT only.
+          type: int
+          returned: always
+        in_bytes:
+          description: Bytes from clients.
+          type: int
+          returned: always
+        out_bytes:
+          description: Bytes to clients, seen with NAT only.
+          type: int
+          returned: always
+        connections_per_second:
+          description: Rate of connections.
+          type: int
+          returned: always
+        in_packets_per_second:
+          description: Rate of packets from clients.
+          type: int
+          returned: always
+        out_packets_per_second:
+          description: Rate of packets to clients.
+          type: int
+          returned: always
+        in_bytes_per_second:
+          description: Rate of bytes from clients.
+          type: int
+          returned: always
+        out_bytes_per_second:
+          description: Rate of bytes to clients.
+          type: int
+          returned: always
+  sample:
+    - address: 203.0.113.80
+      port: 80
+      protocol: tcp
+      scheduler: rr
+      scheduler_flags: []
+      persistence_timeout: 0
+      persistence_netmask: "32"
+      persistence_engine: ""
+      one_packet: false
+      servers:
+        - address: 198.51.100.11
+          port: 80
+          forward_method: nat
+          weight: 1
+          upper_threshold: 0
+          lower_threshold: 0
+timeouts:
+  description: The connection timeouts in seconds. V(null) where IPVS isn't loaded.
+  returned: success
+  type: dict
+  contains:
+    tcp:
+      description: For established TCP connections.
+      type: int
+      returned: always
+    tcp_fin:
+      description: For TCP connections after a FIN.
+      type: int
+      returned: always
+    udp:
+      description: For UDP.
+      type: int
+      returned: always
+sync_daemons:
+  description: The sync daemons that run, with the options of M(lvs.ipvs.ipvs_sync_daemon).
+  returned: success
+  type: list
+  elements: dict
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.lvs.ipvs.plugins.module_utils import _argspec
+from ansible_collections.lvs.ipvs.plugins.module_utils._runner import run
+from ansible_collections.lvs.ipvs.plugins.module_utils._tasks import read_info
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec=dict(
+            statistics={"type": "bool", "default": False},
+            **_argspec.netns(),
+            **_argspec.service_id(),
+        ),
+        supports_check_mode=True,
+    )
+    run(module, read_info)
+
+
+if __name__ == "__main__":
+    main()

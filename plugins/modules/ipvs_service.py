@@ -1,0 +1,194 @@
+#!/usr/bin/python
+# Copyright: Contributors to the lvs.ipvs project
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: ipvs_service
+short_description: Manage a virtual service of the Linux virtual server (IPVS)
+version_added: 0.1.0
+author:
+  - Contributors to the lvs.ipvs project (@lvs-project)
+description:
+  - Makes, edits or removes one virtual service in the kernel's IPVS table and, with O(servers), its real servers.
+  - What is written is enforced; what is left out is left alone. A service that is there is edited, never removed and made again,
+    so its connections live on.
+  - All or nothing. When the kernel refuses an operation, those already done are undone, and the error tells so.
+options:
+  purge_servers:
+    description:
+      - Whether servers of the service that O(servers) doesn't list are removed. Needs O(servers).
+    type: bool
+    default: false
+  state:
+    description:
+      - V(present) makes or edits the service. V(absent) removes it together with its real servers.
+    type: str
+    choices: [present, absent]
+    default: present
+extends_documentation_fragment:
+  - lvs.ipvs.attributes
+  - lvs.ipvs.attributes.table
+  - lvs.ipvs.service
+seealso:
+  - module: lvs.ipvs.ipvs_server
+  - module: lvs.ipvs.ipvs_table
+  - module: lvs.ipvs.ipvs_info
+"""
+
+EXAMPLES = r"""
+- name: HTTP on a virtual address, two real servers behind NAT
+  lvs.ipvs.ipvs_service:
+    address: 203.0.113.80
+    port: 80
+    scheduler: rr
+    servers:
+      - address: 198.51.100.11
+        forward_method: nat
+      - address: 198.51.100.12
+        forward_method: nat
+        weight: 2
+
+- name: Exactly these servers, any other is removed
+  lvs.ipvs.ipvs_service:
+    address: 203.0.113.80
+    port: 80
+    servers:
+      - address: 198.51.100.11
+    purge_servers: true
+
+- name: DNS over IPv6, one packet at a time
+  lvs.ipvs.ipvs_service:
+    address: 2001:db8::53
+    port: 53
+    protocol: udp
+    scheduler: sh
+    one_packet: true
+
+- name: Everything that the firewall marked 7, clients of a /24 stick to a server for ten minutes
+  lvs.ipvs.ipvs_service:
+    fwmark: 7
+    scheduler: wlc
+    persistence_timeout: 600
+    persistence_netmask: 24
+
+- name: No such service
+  lvs.ipvs.ipvs_service:
+    address: 203.0.113.80
+    port: 80
+    state: absent
+"""
+
+RETURN = r"""
+service:
+  description: The service as it is now (in check mode, as it would be), with all its real servers. V(null) where it is absent.
+  returned: success
+  type: dict
+  contains:
+    address:
+      description: The virtual address. Services named by a firewall mark have RV(service.fwmark) and RV(service.family) instead.
+      type: str
+      returned: services named by address
+    port:
+      description: The port.
+      type: int
+      returned: services named by address
+    protocol:
+      description: V(tcp), V(udp) or V(sctp).
+      type: str
+      returned: services named by address
+    fwmark:
+      description: The firewall mark.
+      type: int
+      returned: services named by firewall mark
+    family:
+      description: V(ipv4) or V(ipv6).
+      type: str
+      returned: services named by firewall mark
+    scheduler:
+      description: The scheduler.
+      type: str
+      returned: always
+    scheduler_flags:
+      description: The scheduler's flags.
+      type: list
+      elements: str
+      returned: always
+    persistence_timeout:
+      description: Seconds, V(0) for no persistence.
+      type: int
+      returned: always
+    persistence_netmask:
+      description: Prefix length, or a dotted mask where it has none.
+      type: str
+      returned: always
+    persistence_engine:
+      description: The persistence engine, empty for none.
+      type: str
+      returned: always
+    one_packet:
+      description: Whether each packet is scheduled by itself.
+      type: bool
+      returned: always
+    servers:
+      description:
+        - The real servers, sorted by address and port, with the options that make them.
+        - Tunnel options are there for servers with RV(service.servers[].forward_method=tun).
+      type: list
+      elements: dict
+      returned: always
+  sample:
+    address: 203.0.113.80
+    port: 80
+    protocol: tcp
+    scheduler: rr
+    scheduler_flags: []
+    persistence_timeout: 0
+    persistence_netmask: "32"
+    persistence_engine: ""
+    one_packet: false
+    servers:
+      - address: 198.51.100.11
+        port: 80
+        forward_method: nat
+        weight: 1
+        upper_threshold: 0
+        lower_threshold: 0
+commands:
+  description: What was done (in check mode, what would be), as C(ipvsadm) command lines. Empty where nothing changed.
+  returned: success
+  type: list
+  elements: str
+  sample:
+    - ipvsadm -A -t 203.0.113.80:80 -s rr
+    - ipvsadm -a -t 203.0.113.80:80 -r 198.51.100.11:80 -m -w 1
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.lvs.ipvs.plugins.module_utils import _argspec
+from ansible_collections.lvs.ipvs.plugins.module_utils._runner import run
+from ansible_collections.lvs.ipvs.plugins.module_utils._tasks import manage_service
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec=dict(
+            purge_servers={"type": "bool", "default": False},
+            **_argspec.netns(),
+            **_argspec.service_id(),
+            **_argspec.service(),
+            **_argspec.servers(),
+            **_argspec.state("present", "absent"),
+        ),
+        required_if=[("purge_servers", True, ["servers"])],
+        supports_check_mode=True,
+        **_argspec.service_id_rules(),
+    )
+    run(module, manage_service)
+
+
+if __name__ == "__main__":
+    main()

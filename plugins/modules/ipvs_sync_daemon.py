@@ -1,0 +1,158 @@
+#!/usr/bin/python
+# Copyright: Contributors to the lvs.ipvs project
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: ipvs_sync_daemon
+short_description: Manage the connection synchronisation daemons of IPVS
+version_added: 0.1.0
+author:
+  - Contributors to the lvs.ipvs project (@lvs-project)
+description:
+  - Starts, changes or stops the kernel's sync daemon of one role. A master tells its connections by multicast, and a backup takes
+    them in, so that they live on when another director takes over.
+  - A daemon is changed by stopping it and starting it anew; it does not run for a moment in between. An option that is left out
+    keeps the value that the running daemon has.
+options:
+  role:
+    description:
+      - The daemon's role. A director may run both at the same time.
+    type: str
+    required: true
+    choices: [master, backup]
+  interface:
+    description:
+      - The interface for the multicast. Needed where the daemon doesn't run yet.
+    type: str
+  sync_id:
+    description:
+      - Masters and backups with the same ID belong together, V(0) to V(255). V(0), the kernel's default, takes from all.
+    type: int
+  max_length:
+    description:
+      - Length of sync messages, in bytes of UDP payload. Left out, the kernel derives it from the MTU of the interface.
+      - The kernel raises it to V(1024) for a backup, and lowers it to what fits into a packet; that is what is compared.
+    type: int
+  multicast_group:
+    description:
+      - The multicast address, IPv4 or IPv6. The kernel's default is V(224.0.0.81).
+    type: str
+  multicast_port:
+    description:
+      - The UDP port. The kernel's default is V(8848).
+    type: int
+  multicast_ttl:
+    description:
+      - The time to live, V(1) to V(255). The kernel's default is V(1).
+    type: int
+  state:
+    description:
+      - V(present) has the daemon run. V(absent) stops it.
+    type: str
+    choices: [present, absent]
+    default: present
+extends_documentation_fragment:
+  - lvs.ipvs.attributes
+  - lvs.ipvs.attributes.table
+"""
+
+EXAMPLES = r"""
+- name: Tell connections to the other director
+  lvs.ipvs.ipvs_sync_daemon:
+    role: master
+    interface: eth1
+    sync_id: 7
+
+- name: Take connections in from the other director
+  lvs.ipvs.ipvs_sync_daemon:
+    role: backup
+    interface: eth1
+    sync_id: 7
+
+- name: No longer
+  lvs.ipvs.ipvs_sync_daemon:
+    role: backup
+    state: absent
+"""
+
+RETURN = r"""
+sync_daemon:
+  description: The daemon as it runs now (in check mode, as it would). V(null) where it doesn't.
+  returned: success
+  type: dict
+  contains:
+    role:
+      description: V(master) or V(backup).
+      type: str
+      returned: always
+    interface:
+      description: The interface.
+      type: str
+      returned: always
+    sync_id:
+      description: The ID.
+      type: int
+      returned: always
+    max_length:
+      description: Length of sync messages in bytes. V(null) in check mode where the kernel would choose it.
+      type: int
+      returned: always
+    multicast_group:
+      description: The multicast address.
+      type: str
+      returned: always
+    multicast_port:
+      description: The UDP port.
+      type: int
+      returned: always
+    multicast_ttl:
+      description: The time to live.
+      type: int
+      returned: always
+  sample:
+    role: master
+    interface: eth1
+    sync_id: 7
+    max_length: 1472
+    multicast_group: 224.0.0.81
+    multicast_port: 8848
+    multicast_ttl: 1
+commands:
+  description: What was done (in check mode, what would be), as C(ipvsadm) command lines. Empty where nothing changed.
+  returned: success
+  type: list
+  elements: str
+  sample:
+    - ipvsadm --start-daemon master --mcast-interface eth1 --syncid 7
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.lvs.ipvs.plugins.module_utils import _argspec
+from ansible_collections.lvs.ipvs.plugins.module_utils._runner import run
+from ansible_collections.lvs.ipvs.plugins.module_utils._tasks import manage_sync_daemon
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec=dict(
+            role={"type": "str", "required": True, "choices": ["master", "backup"]},
+            interface={"type": "str"},
+            sync_id={"type": "int"},
+            max_length={"type": "int"},
+            multicast_group={"type": "str"},
+            multicast_port={"type": "int"},
+            multicast_ttl={"type": "int"},
+            **_argspec.netns(),
+            **_argspec.state("present", "absent"),
+        ),
+        supports_check_mode=True,
+    )
+    run(module, manage_sync_daemon)
+
+
+if __name__ == "__main__":
+    main()

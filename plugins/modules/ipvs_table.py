@@ -1,0 +1,190 @@
+#!/usr/bin/python
+# Copyright: Contributors to the lvs.ipvs project
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: ipvs_table
+short_description: Manage many IPVS virtual services in one task
+version_added: 0.1.0
+author:
+  - Contributors to the lvs.ipvs project (@lvs-project)
+description:
+  - Makes, edits or removes many virtual services with their real servers, in one round and all or nothing.
+  - What is written is enforced; what is left out is left alone. With O(prune), what is not listed is removed.
+  - Services and servers are made and edited before any is removed, and none is removed and made again, so connections live on.
+options:
+  rules:
+    description:
+      - The services as C(ipvsadm) rule text, as C(ipvsadm -S -n) writes and C(ipvsadm -R) reads it, instead of O(services).
+      - Addresses must be numbers. An option that a rule leaves out means its default, as with C(ipvsadm).
+    type: str
+  prune:
+    description:
+      - Whether services that are not listed are removed, and servers that are not listed in services that are. The servers of a
+        service that is listed without C(servers) are left alone.
+      - Without O(prune_scope) this refuses to remove services where it sees that others keep services here, which are kube-proxy
+        (an interface C(kube-ipvs0)) and a running C(keepalived) or C(ldirectord).
+    type: bool
+    default: false
+  prune_scope:
+    description:
+      - What O(prune) may touch. Services outside it are left alone, and their servers too.
+      - With C(addresses) or C(protocols), a service named by address must match each of them that is given. Services named by
+        a firewall mark must match C(fwmarks).
+    type: dict
+    suboptions:
+      addresses:
+        description:
+          - Addresses or networks, such as V(203.0.113.0/24) or V(2001:db8::/64).
+        type: list
+        elements: str
+      fwmarks:
+        description:
+          - Firewall marks, or ranges of them such as V(100-199).
+        type: list
+        elements: str
+      protocols:
+        description:
+          - Protocols.
+        type: list
+        elements: str
+        choices: [tcp, udp, sctp]
+  prune_force:
+    description:
+      - Prune without O(prune_scope) even where others keep services here.
+    type: bool
+    default: false
+  rollback:
+    description:
+      - Whether operations already done are undone when one fails. Otherwise they stay, and the error lists them.
+    type: bool
+    default: true
+  state:
+    description:
+      - V(present) makes or edits what is listed. V(absent) removes the listed services with all their servers.
+    type: str
+    choices: [present, absent]
+    default: present
+extends_documentation_fragment:
+  - lvs.ipvs.attributes
+  - lvs.ipvs.attributes.table
+  - lvs.ipvs.service.services
+seealso:
+  - module: lvs.ipvs.ipvs_service
+  - module: lvs.ipvs.ipvs_info
+"""
+
+EXAMPLES = r"""
+- name: The table of this director, and nothing else within its addresses
+  lvs.ipvs.ipvs_table:
+    services:
+      - address: 203.0.113.80
+        port: 80
+        scheduler: wrr
+        servers:
+          - address: 198.51.100.11
+            forward_method: nat
+            weight: 3
+          - address: 198.51.100.12
+            forward_method: nat
+      - address: 203.0.113.80
+        port: 53
+        protocol: udp
+        servers:
+          - address: 198.51.100.13
+            forward_method: nat
+    prune: true
+    prune_scope:
+      addresses:
+        - 203.0.113.0/24
+
+- name: The same from a file of ipvsadm rules
+  lvs.ipvs.ipvs_table:
+    rules: "{{ lookup('ansible.builtin.file', 'ipvsadm.rules') }}"
+
+- name: Give back what was read before
+  lvs.ipvs.ipvs_table:
+    services: "{{ before.services }}"
+    prune: true
+  vars:
+    before: "{{ lookup('ansible.builtin.file', 'before.json') | from_json }}"
+"""
+
+RETURN = r"""
+services:
+  description:
+    - The listed services as they are now (in check mode, as they would be), each with all its real servers, in the form that
+      RV(lvs.ipvs.ipvs_info#module:services) has.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - address: 203.0.113.80
+      port: 80
+      protocol: tcp
+      scheduler: wrr
+      scheduler_flags: []
+      persistence_timeout: 0
+      persistence_netmask: "32"
+      persistence_engine: ""
+      one_packet: false
+      servers:
+        - address: 198.51.100.11
+          port: 80
+          forward_method: nat
+          weight: 3
+          upper_threshold: 0
+          lower_threshold: 0
+not_undone:
+  description: Where undoing failed in part, the commands that remain to be done, each with the reason.
+  returned: when undoing failed in part
+  type: list
+  elements: str
+commands:
+  description: What was done (in check mode, what would be), as C(ipvsadm) command lines. Empty where nothing changed.
+  returned: success
+  type: list
+  elements: str
+  sample:
+    - ipvsadm -A -t 203.0.113.80:80 -s wrr
+    - ipvsadm -a -t 203.0.113.80:80 -r 198.51.100.11:80 -m -w 3
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.lvs.ipvs.plugins.module_utils import _argspec
+from ansible_collections.lvs.ipvs.plugins.module_utils._runner import run
+from ansible_collections.lvs.ipvs.plugins.module_utils._tasks import manage_table
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec=dict(
+            services=_argspec.services(),
+            rules={"type": "str"},
+            prune={"type": "bool", "default": False},
+            prune_scope={
+                "type": "dict",
+                "options": {
+                    "addresses": {"type": "list", "elements": "str"},
+                    "fwmarks": {"type": "list", "elements": "str"},
+                    "protocols": {"type": "list", "elements": "str", "choices": ["tcp", "udp", "sctp"]},
+                },
+            },
+            prune_force={"type": "bool", "default": False},
+            rollback={"type": "bool", "default": True},
+            **_argspec.netns(),
+            **_argspec.state("present", "absent"),
+        ),
+        mutually_exclusive=[("services", "rules")],
+        required_one_of=[("services", "rules")],
+        supports_check_mode=True,
+    )
+    run(module, manage_table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Modules against a real IPVS kernel, ipvsadm as the oracle.
+
+Every test has a network namespace of its own, and with it an IPVS table of its own. Modules run in the test's process (their
+``main()`` with arguments put in), because a process for each costs seconds in the lab's kernel.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import itertools
+import json
+import os
+import subprocess
+
+import pytest
+from ansible.module_utils import basic
+from ansible.module_utils.common import warnings as module_warnings
+
+_numbers = itertools.count()
+
+
+class ModuleFailed(Exception):
+    """A module ended with fail_json. ``result``: what it returned."""
+
+    def __init__(self, result):
+        super().__init__(result["msg"])
+        self.result = result
+
+
+def run_module(name, check=False, diff=False, **options):
+    """Run the module ``lvs.ipvs.NAME`` here and return its result as a dict; raise ModuleFailed where it fails."""
+    module = importlib.import_module("ansible_collections.lvs.ipvs.plugins.modules." + name)
+    arguments = dict(options, _ansible_check_mode=check, _ansible_diff=diff, _ansible_remote_tmp="/tmp", _ansible_keep_remote_files=False)
+    basic._ANSIBLE_ARGS = json.dumps({"ANSIBLE_MODULE_ARGS": arguments}).encode()
+    if hasattr(basic, "_ANSIBLE_PROFILE"):
+        basic._ANSIBLE_PROFILE = "legacy"
+    module_warnings._global_warnings.clear()
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
+        try:
+            module.main()
+        except SystemExit:
+            pass
+        finally:
+            basic._ANSIBLE_ARGS = None
+    result = json.loads(output.getvalue())
+    if result.get("failed"):
+        raise ModuleFailed(result)
+    return result
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ipvs_kernel():
+    """The kernel must have IPVS: without it these tests fail, they are never skipped."""
+    subprocess.run(["modprobe", "ip_vs"], check=True)
+    assert os.path.exists("/proc/net/ip_vs"), "no IPVS in this kernel; run these tests in the lab: make test-integration"
+
+
+@pytest.fixture
+def netns(ipvs_kernel):
+    """A new network namespace that the test runs in; its name."""
+    # not at the top: pytest reads this file before pytest-ansible has put the collection in place
+    from ansible_collections.lvs.ipvs.plugins.module_utils import _netns
+
+    name = "test%d" % next(_numbers)
+    subprocess.run(["ip", "netns", "add", name], check=True)
+    try:
+        with _netns.inside(name):
+            subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+            yield name
+    finally:
+        subprocess.run(["ip", "netns", "del", name], check=True)
+
+
+def ipvsadm(*words, rules=None):
+    """Run ipvsadm in the current namespace and return what it prints. ``rules``: text on its standard input."""
+    return subprocess.run(["ipvsadm", *words], input=rules, check=True, capture_output=True, text=True).stdout
+
+
+def saved():
+    """The table as ``ipvsadm -S -n`` tells it, as a sorted list of lines."""
+    return sorted(line.strip() for line in ipvsadm("-S", "-n").splitlines())
+
+
+class Ipvs:
+    """What a test uses: modules, and the oracle."""
+
+    module = staticmethod(run_module)
+    ipvsadm = staticmethod(ipvsadm)
+    saved = staticmethod(saved)
+
+    def __init__(self, netns):
+        self.netns = netns
+
+    def restore(self, rules):
+        """Make the table what the rule text says, by ipvsadm itself."""
+        ipvsadm("-R", rules=rules)
+
+    def twice(self, name, **options):
+        """Run a module in check mode, for real, and again, as every feature must behave.
+
+        The check changes nothing and tells the very changes that follow; the second run changes nothing and returns the same
+        object. Returns the result of the real run.
+        """
+        before = saved()
+        foretold = run_module(name, check=True, diff=True, **options)
+        assert saved() == before, "check mode changed the table"
+        done = run_module(name, diff=True, **options)
+        for part in ("changed", "commands", "diff", "service", "server", "services"):
+            assert foretold.get(part) == done.get(part), part
+        again = run_module(name, diff=True, **options)
+        assert not again["changed"] and again["commands"] == [], again["commands"]
+        assert again["diff"]["before"] == again["diff"]["after"] == done["diff"]["after"]
+        for part in ("service", "server", "services"):
+            assert again.get(part) == done.get(part), part
+        return done
+
+
+@pytest.fixture
+def ipvs(netns):
+    """Modules and ipvsadm in a namespace of the test's own."""
+    return Ipvs(netns)
