@@ -31,6 +31,7 @@ ENVIRONMENT = {
     **os.environ,
     "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".cache/collections"),
     "ANSIBLE_HOME": str(ROOT / ".cache/ansible"),
+    "HYPOTHESIS_STORAGE_DIRECTORY": str(ROOT / ".cache/hypothesis"),
     "NO_COLOR": "1",
     "PATH": f"{ROOT / '.venv/bin'}:{os.environ['PATH']}",
 }
