@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The counting of tests/run.py: nothing that went wrong may count as passed."""
+
+import sys
+
+import pytest
+
+from tests import run
+
+GOOD = "def test_good(): pass\n"
+BAD = "def test_bad(): raise ValueError\n"
+SKIPPED = "import pytest\ndef test_skipped(): pytest.skip('no kernel')\n"
+BROKEN_FIXTURE = "import pytest\n@pytest.fixture\ndef broken(): raise ValueError\ndef test_broken(broken): pass\n"
+
+
+@pytest.fixture
+def count(tmp_path, monkeypatch):
+    """Run a stage of one command; return passed, failed and skipped tests."""
+    monkeypatch.setattr(run, "RESULTS", tmp_path)
+
+    def count(*command):
+        outcome = run.run(run.Stage("stage", "title", (command,)))
+        return outcome.passed, outcome.failed, outcome.skipped
+
+    return count
+
+
+@pytest.fixture
+def count_pytest(count, tmp_path):
+    def count_pytest(text, *arguments):
+        file = tmp_path / "test_stage.py"
+        file.write_text(text)
+        return count(sys.executable, "-m", "pytest", f"--junitxml={tmp_path}/report.xml", "-p", "no:cacheprovider", *arguments, str(file))
+
+    return count_pytest
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (GOOD, (1, 0, 0)),
+        (GOOD + BAD, (1, 1, 0)),
+        (GOOD + SKIPPED, (1, 0, 1)),
+        (GOOD + BROKEN_FIXTURE, (1, 1, 0)),
+        ("", (0, 1, 0)),
+        ("syntax error", (0, 1, 0)),
+        (GOOD + "import os, atexit\natexit.register(os._exit, 3)\n", (1, 1, 0)),
+    ],
+)
+def test_a_run_of_pytest_counts_by_its_report(count_pytest, text, expected):
+    assert count_pytest(text) == expected
+
+
+def test_a_run_of_pytest_without_a_report_has_failed(count_pytest):
+    assert count_pytest(GOOD) == (1, 0, 0)
+    assert count_pytest("import os\nos._exit(0)\n") == (0, 1, 0)
+
+
+@pytest.mark.parametrize(("command", "expected"), [("true", (1, 0, 0)), ("false", (0, 1, 0)), ("/nonexistent/command", (0, 1, 0))])
+def test_any_other_command_counts_by_its_exit_status(count, command, expected):
+    assert count(command) == expected
+
+
+def test_the_outcome_is_the_last_line_and_the_exit_status(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(run, "RESULTS", tmp_path)
+    monkeypatch.setattr(run.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(run, "STAGES", [run.Stage("good", "title", (("echo", "hello"), ("true",))), run.Stage("bad", "title", (("false",),))])
+    assert run.main([]) == 1
+    assert capsys.readouterr().out.splitlines()[-1] == "2 passed, 1 failed, 0 skipped"
+    assert run.main(["good"]) == 0
+    with pytest.raises(SystemExit, match="no such stage: ugly; there are good, bad"):
+        run.main(["good", "ugly"])
