@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import argparse
 import os
+import subprocess
 import sys
 
 from . import host
-from .host import stoppable
 from .image import SUITES
 from .image import disk as make_disk
 from .image import image as build_image
 from .machines import Lab
 from .run import run as run_command
+from .run import run_native
 
 
 def parser():
@@ -22,6 +23,7 @@ def parser():
     run = verbs.add_parser("run", help="run a command in a real IPVS kernel over this file system")
     run.add_argument("--save", action="append", default=[], metavar="PATH", help="keep what is written below PATH (repeatable)")
     run.add_argument("--mem", default="1G", help="memory of the kernel, %(default)s unless given")
+    run.add_argument("--native", action="store_true", help="on this box's own kernel, if it has IPVS (root; writes are kept)")
     run.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND...")
 
     image = verbs.add_parser("image", help="build the disk image of machines, or find it in the cache; print its path")
@@ -30,6 +32,9 @@ def parser():
     disk = verbs.add_parser("disk", help="make a disk for `up --disk` of a root file system tree (as root)")
     disk.add_argument("root", metavar="ROOTDIR")
     disk.add_argument("out", metavar="OUT.ext4")
+
+    doctor = verbs.add_parser("doctor", help="say what the lab lacks on this box")
+    doctor.add_argument("--install", action="store_true", help="install what is missing, by apt-get")
 
     def lab_verb(name, text):
         verb = verbs.add_parser(name, help=text)
@@ -57,6 +62,8 @@ def parser():
 
 
 def run(arguments):
+    if arguments.native:
+        return run_native(arguments.command)
     return run_command(arguments.command, arguments.save, arguments.mem)
 
 
@@ -70,6 +77,19 @@ def disk(arguments):
     return 0
 
 
+def doctor(arguments):
+    packages = host.missing_packages({**host.FOR_RUN, **host.FOR_MACHINES, **({} if os.geteuid() == 0 else host.FOR_IMAGES_OF_A_USER)})
+    if packages and arguments.install:
+        subprocess.run(host.install_command(packages), check=True)
+        packages = []
+    if packages:
+        raise host.LabError(f"missing: {', '.join(packages)}; install with: {' '.join(host.install_command(packages))}")
+    print(f"kernel of the lab: {host.kernel_release()} (user-mode-linux); this box's own has {'' if host.has_ipvs() else 'no '}IPVS")
+    print(f"images in {host.cache_dir()}: {', '.join(sorted(path.name for path in host.cache_dir().glob('*.ext4'))) or 'none yet'}")
+    print("nothing is missing")
+    return 0
+
+
 def up(arguments):
     specs = arguments.machines
     if len(specs) == 1 and specs[0].isdigit():
@@ -79,8 +99,7 @@ def up(arguments):
         if name not in [spec.partition(":")[0] for spec in specs]:
             specs.append(name)
         specs = [f"{spec}{',' if ':' in spec else ':'}disk={path}" if spec.partition(":")[0] == name else spec for spec in specs]
-    with stoppable():
-        Lab(arguments.lab).up(specs, arguments.suite, arguments.mem, arguments.wait)
+    Lab(arguments.lab).up(specs, arguments.suite, arguments.mem, arguments.wait)
     return 0
 
 
@@ -118,8 +137,7 @@ def console(arguments):
 
 
 def restart(arguments):
-    with stoppable():
-        Lab(arguments.lab).restart(arguments.name)
+    Lab(arguments.lab).restart(arguments.name)
     return 0
 
 
@@ -137,7 +155,8 @@ def main(argv=None):
     if arguments.verb == "run" and not arguments.command:
         top.error("run: a command is missing")
     try:
-        return globals()[arguments.verb](arguments)
+        with host.stoppable():
+            return globals()[arguments.verb](arguments)
     except host.LabError as error:
         host.say(f"lab: {error}")
         return 125

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import fcntl
 import os
 import shutil
@@ -27,7 +28,9 @@ FOR_MACHINES = {
     "ssh": "openssh-client", "ssh-keygen": "openssh-client",
     "nsenter": "util-linux", "sysctl": "procps", "depmod": "kmod", PYTHON: "python3",
 }
+FOR_IMAGES_OF_A_USER = {"newuidmap": "uidmap"}
 DEBIAN_KEYS = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+LIBC = ctypes.CDLL(None)
 
 
 class LabError(Exception):
@@ -61,6 +64,14 @@ def need(commands):
 
 def kernel_release():
     return subprocess.run([find(KERNEL), "--version"], check=True, capture_output=True, text=True).stdout.strip()
+
+
+def has_ipvs():
+    """Whether this box's own kernel has IPVS, loaded or loadable."""
+    if Path("/proc/net/ip_vs").exists():
+        return True
+    modprobe = find("modprobe")
+    return bool(modprobe) and subprocess.run([modprobe, "-nq", "ip_vs"]).returncode == 0
 
 
 def kernel_environment(scratch):
@@ -119,30 +130,34 @@ def stoppable():
 
 
 class Lock:
-    """An exclusive lock on a file, held inside ``with``. A process that dies lets go of it."""
+    """An exclusive lock on a file, held inside ``with``. A process that dies lets go of it; the file goes with the lock."""
 
-    def __init__(self, path, wait_note=None):
+    def __init__(self, path, wait_note=""):
         self.path, self.wait_note = Path(path), wait_note
 
-    def try_acquire(self):
-        self.file = open(self.path, "a")
-        try:
-            # A record lock, unlike flock, does not pass to children.
-            fcntl.lockf(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+    def acquire(self, wait=True):
+        while True:
+            self.file = open(self.path, "a")
+            try:
+                # A record lock: unlike flock it doesn't pass to children.
+                fcntl.lockf(self.file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+                if os.path.samestat(os.fstat(self.file.fileno()), os.stat(self.path)):
+                    return True
+            except FileNotFoundError:
+                pass  # removed by whoever had it
+            except OSError:
+                self.file.close()
+                return False
             self.file.close()
-            return False
-        return True
 
     def __enter__(self):
-        if not self.try_acquire():
-            if self.wait_note:
-                say(self.wait_note)
-            self.file = open(self.path, "a")
-            fcntl.lockf(self.file, fcntl.LOCK_EX)
+        if not self.acquire(wait=False):
+            say(self.wait_note)
+            self.acquire()
         return self
 
     def __exit__(self, *exc):
+        self.path.unlink(missing_ok=True)
         self.file.close()
 
 
@@ -166,6 +181,22 @@ def stop_kernels(directory):
             os.killpg(os.getpgid(pid), signal.SIGKILL)
         except ProcessLookupError:
             pass
+
+
+def run_leashed(command, **options):
+    """subprocess.run for a COMMAND that ends, with its process group, when we do, whichever way."""
+    with subprocess.Popen(command, start_new_session=True, preexec_fn=die_with_parent, stdin=subprocess.DEVNULL, **options) as process:
+        try:
+            out, err = process.communicate()
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    return subprocess.CompletedProcess(command, process.returncode, out, err)
+
+
+def die_with_parent():
+    pr_set_pdeathsig = 1
+    LIBC.prctl(pr_set_pdeathsig, signal.SIGKILL)
 
 
 def detach(command, log, **options):

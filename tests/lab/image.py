@@ -12,6 +12,7 @@ from pathlib import Path
 
 from . import host
 
+MAKING = host.GUEST / "disk"  # the scripts and files that disks are made with
 SUITES = ("bookworm", "trixie")
 INSTALLED = [
     "apt-utils", "dbus", "iproute2", "iputils-ping", "kmod", "openssh-server", "procps", "python3", "python3-apt",
@@ -28,19 +29,17 @@ def key():
     """The private key that logs in on every machine made with this cache; its public half lies beside it as .pub."""
     path = host.cache_dir() / "key"
     if not path.exists():
-        with host.Lock(host.cache_dir() / "lock"):
-            if not path.exists():
-                with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
-                    subprocess.run([host.find("ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f", f"{scratch}/key"], check=True)
-                    os.rename(f"{scratch}/key.pub", f"{path}.pub")
-                    os.rename(f"{scratch}/key", path)
+        with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+            subprocess.run([host.find("ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f", f"{scratch}/key"], check=True)
+            os.rename(f"{scratch}/key.pub", f"{path}.pub")
+            os.rename(f"{scratch}/key", path)
     return path
 
 
 def recipe(suite):
     """A short hash of everything a disk of SUITE is built from."""
     digest = hashlib.sha256(repr((suite, host.kernel_release(), INSTALLED, INSTALLABLE, NOT_UNPACKED)).encode())
-    sources = [path for path in sorted(host.GUEST.rglob("*")) if path.is_file()]
+    sources = [path for path in sorted(MAKING.rglob("*")) if path.is_file()]
     for path in [Path(__file__), Path(f"{key()}.pub"), *sources]:
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()[:16]
@@ -51,35 +50,46 @@ def image(suite):
     if suite not in SUITES:
         raise host.LabError(f"no image of suite {suite}: there are {', '.join(SUITES)}")
     host.need(host.FOR_MACHINES)
-    path = host.cache_dir() / f"{suite}-{recipe(suite)}.ext4"
-    if not path.exists():
-        with host.Lock(host.cache_dir() / "lock", "another process builds an image: waiting for it"):
-            if not path.exists():
-                build(suite, path)
+    with host.Lock(host.run_dir() / "lock.images", "another process builds an image: waiting for it"):
+        path = host.cache_dir() / f"{suite}-{recipe(suite)}.ext4"
+        if not path.exists():
+            build(suite, path)
     return path
 
 
 def build(suite, path):
+    root = os.geteuid() == 0
+    host.need({} if root else host.FOR_IMAGES_OF_A_USER)
     start = time.monotonic()
     host.say(f"building the {suite} image (once; a minute or two) ...")
-    for leftover in path.parent.glob("build.*"):
-        shutil.rmtree(leftover, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix="build.", dir=path.parent) as scratch:
-        out = f"{scratch}/disk"
+    place = Path(f"/var/tmp/lvs-ipvs-lab-build.{os.geteuid()}")
+    shutil.rmtree(place, ignore_errors=True)  # of a build that was killed
+    place.mkdir()
+    try:
+        # Everything that the build reads and writes lies here: in a user's build it runs under other ids.
+        shutil.copytree(MAKING, place / "making")
+        shutil.copy(f"{key()}.pub", place / "key.pub")
+        (place / "out").mkdir()
+        for folder, mode in ((place, 0o755), (place / "out", 0o777)):
+            folder.chmod(mode)
         command = [
-            host.find("mmdebstrap"), "--quiet", f"--mode={'root' if os.geteuid() == 0 else 'unshare'}", "--variant=minbase",
-            f"--include={','.join(INSTALLED)}",
-            "--aptopt=Acquire::Languages \"none\"", "--aptopt=APT::Install-Recommends \"false\"",
+            host.find("mmdebstrap"), "--quiet", f"--mode={'root' if root else 'unshare'}", "--variant=minbase", f"--include={','.join(INSTALLED)}",
+            '--aptopt=Acquire::Languages "none"', '--aptopt=APT::Install-Recommends "false"',
             *[f"--dpkgopt=path-exclude={pattern}" for pattern in NOT_UNPACKED],
-            f"--customize-hook={host.GUEST}/add-packages.sh \"$1\" {' '.join(INSTALLABLE)}",
-            f"--customize-hook=unshare -m {host.GUEST}/make-disk.sh \"$1\" {out} {key()}.pub {modules()}",
+            f'--customize-hook={place}/making/add-packages.sh "$1" {" ".join(INSTALLABLE)}',
+            f'--customize-hook=unshare -m {place}/making/make-disk.sh "$1" {place}/out/disk {place}/key.pub {modules()}',
             suite, "/dev/null",
         ]
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace")
+        if root:  # so that its mounts and processes go with it even if it is killed
+            command = [host.find("unshare"), "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", *command]
+        done = host.run_leashed(command, env={**os.environ, "TMPDIR": str(place)}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         if done.returncode:
-            raise host.LabError(f"building the {suite} image failed:\n{(done.stdout + done.stderr)[-3000:].strip()}")
+            raise host.LabError(f"building the {suite} image failed:\n{done.stdout.decode(errors='replace')[-3000:].strip()}")
         prune(suite)
-        os.rename(out, path)
+        subprocess.run(["cp", "--sparse=always", place / "out" / "disk", f"{path}.new"], check=True)
+        os.rename(f"{path}.new", path)
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
     host.say(f"built {path} in {time.monotonic() - start:.0f} s")
 
 
@@ -104,9 +114,9 @@ def disk(root, out):
         raise host.LabError(f"{root} is no directory")
     out = Path(out).absolute()
     with tempfile.TemporaryDirectory(prefix="disk.", dir=out.parent) as scratch:
-        command = [f"{host.GUEST}/make-disk.sh", os.path.abspath(root), f"{scratch}/disk", f"{key()}.pub", str(modules())]
-        done = subprocess.run([host.find("unshare"), "-m", *command], stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace")
+        command = [f"{MAKING}/make-disk.sh", os.path.abspath(root), f"{scratch}/disk", f"{key()}.pub", str(modules())]
+        done = host.run_leashed([host.find("unshare"), "-m", *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         if done.returncode:
-            raise host.LabError(f"making a disk of {root} failed: {done.stderr.strip()}")
+            raise host.LabError(f"making a disk of {root} failed: {done.stdout.decode(errors='replace').strip()}")
         os.rename(f"{scratch}/disk", out)
     return out

@@ -128,28 +128,36 @@ class Lab:
     def up(self, specs, suite=SUITES[0], memory="256M", wait=True):
         """Boot machines (see Machine.parse) into the lab, and wait until ssh answers. Those already up stay as they are.
 
-        When it fails or is interrupted, what this call has started is gone again.
+        One that was switched off gets a new disk (restart keeps it). When it fails or is interrupted, what this call has started is gone again.
         """
         wanted = [Machine.parse(spec, suite=suite, memory=memory) for spec in specs]
         self.check_plan(wanted)
         disks = {each.name: Path(each.disk) if each.disk else image(each.suite) for each in wanted}
         with self.locked():
-            made = not self.network.is_up()
-            if made:
-                self.clear()
-            self.directory.mkdir(mode=0o700, exist_ok=True)
+            fresh = not self.is_up()
+            if fresh:
+                self.clear()  # what a lab that crashed has left
             new = [each for each in wanted if not self.is_running(each.name)]
             try:
-                if made:
+                if fresh:
+                    self.directory.mkdir(mode=0o700)
                     self.network.up()
                 self.start(new, disks, wait)
             except BaseException:
-                if made:
+                if fresh:
                     self.clear()
                 else:
-                    for each in new:
-                        host.stop_kernels(self.directory / each.name)
+                    self.remove([each.name for each in new])
                 raise
+
+    def is_up(self):
+        return (self.directory / "machines.json").exists() and self.network.is_up()
+
+    def remove(self, names):
+        for name in names:
+            host.stop_kernels(self.directory / name)
+            shutil.rmtree(self.directory / name, ignore_errors=True)
+        self.write({name: each for name, each in self.machines.items() if name not in names})
 
     def check_plan(self, wanted):
         names = [each.name for each in wanted]
@@ -172,8 +180,8 @@ class Lab:
         self.write(machines)
         for each in new:
             folder = self.directory / each.name
-            folder.mkdir(exist_ok=True)
-            (folder / "base").unlink(missing_ok=True)
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
             (folder / "base").symlink_to(disks[each.name])
             self.boot(each)
         if wait:
@@ -232,8 +240,6 @@ class Lab:
         with self.locked():
             host.stop_kernels(self.directory / name)
             (self.directory / self.control(machine)).unlink(missing_ok=True)
-            for net in machine.networks:
-                self.network.unplug(net, machine.number)
             begin = time.monotonic()
             self.boot(machine)
             self.wait([machine], begin)

@@ -66,13 +66,14 @@ class Network:
     def plug(self, name, net, number):
         """The plug of one interface; returns the name of its end among the sockets."""
         socket = f"{net}{number}"
+        self.unplug(net, number)
         self.ip(f"link add port-{socket} type veth peer name {socket} netns {holder(self.socket_hold)}")
         self.ip(f"link set port-{socket} master {net} alias {name} up")
         self.ip(f"link set {socket} arp off up", hold=self.socket_hold)
         return socket
 
     def unplug(self, net, number):
-        self.ip(f"link delete port-{net}{number}")
+        subprocess.run([*self.inside(), host.find("ip"), "link", "delete", f"port-{net}{number}"], stderr=subprocess.DEVNULL)
 
     def entering(self, pid):
         """The command prefix that runs what follows in the namespaces of PID."""

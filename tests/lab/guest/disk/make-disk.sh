@@ -5,7 +5,7 @@
 # ROOT is not changed: what a lab machine needs goes into an overlay. Wants its own mount namespace.
 set -eu
 root=$1 out=$2 key=$3 modules=$4
-guest=$(dirname "$(realpath "$0")")
+here=$(dirname "$(realpath "$0")")
 release=$(basename "$modules")
 [ -x "$root/usr/sbin/sshd" ] || { echo "$root has no /usr/sbin/sshd: install openssh-server in it" >&2; exit 1; }
 [ -x "$root/lib/systemd/systemd" ] || { echo "$root has no systemd: install systemd-sysv in it" >&2; exit 1; }
@@ -17,12 +17,12 @@ disk=$scratch/disk
 mkdir "$scratch/upper" "$scratch/work" "$disk"
 mount -t overlay -o "lowerdir=$root,upperdir=$scratch/upper,workdir=$scratch/work" overlay "$disk"
 
-cp -r "$guest/rootfs/." "$disk/"
+cp -r "$here/rootfs/." "$disk/"
 units=$disk/etc/systemd/system
 mkdir -p "$units/multi-user.target.wants"
 ln -sf ../lab-net.service "$units/multi-user.target.wants/"
 ln -sf /lib/systemd/system/ssh.service "$units/multi-user.target.wants/"
-grep -v '^#' "$guest/masked-units" | while read -r unit; do ln -sf /dev/null "$units/$unit"; done
+grep -v '^#' "$here/masked-units" | while read -r unit; do ln -sf /dev/null "$units/$unit"; done
 ln -sf /lib/systemd/system/multi-user.target "$units/default.target"
 # logind stays installed, shutdown asks for it; it need not start.
 rm -f "$disk/lib/systemd/system/multi-user.target.wants/systemd-logind.service"
