@@ -3,7 +3,12 @@
 
 PYTHON := $(firstword $(wildcard /usr/bin/python3) python3)
 PIP_INSTALL := -m pip --disable-pip-version-check install --quiet --use-pep517
-APT_GET := apt-get -o DPkg::Lock::Timeout=300
+# What the tests run in the lab's kernel, which shows them this machine's own files.
+TEST_PACKAGES := ipvsadm iproute2 kmod
+APT_GET := DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300
+apt_install = { \
+    test "$$(id -u)" = 0 || { echo 'Missing here: apt-get install $(1) (as root)' >&2; exit 1; }; \
+    $(APT_GET) update --quiet && $(APT_GET) install --yes --no-install-recommends $(1); }
 VENV := .venv/bin/python
 
 # pyroute2 as Debian 12 has it, and the oldest that the collection supports. The newest is in .venv.
@@ -23,8 +28,14 @@ help: ## Show this list
 .PHONY: deps
 deps: .venv/.stamp $(COLLECTION) $(OLD_PYROUTE2) ## Install what the tests and the demo need into .venv and .cache
 
+.PHONY: lab
+lab: deps ## Install what the lab needs: a real IPVS kernel, and whole machines
+	@test "$$(dpkg-query --show --showformat '$${db:Status-Status}\n' $(TEST_PACKAGES) 2>/dev/null | grep -cx installed)" = $(words $(TEST_PACKAGES)) \
+	    || $(call apt_install,$(TEST_PACKAGES))
+	@$(VENV) -m tests.lab doctor --install
+
 .PHONY: test
-test: deps $(CONTROLLERS) ## Everything that is tested, in about 15 minutes
+test: lab $(CONTROLLERS) ## Everything that is tested, in about 15 minutes
 	$(VENV) tests/run.py
 
 .PHONY: test-unit
@@ -32,11 +43,11 @@ test-unit: deps ## Pure logic and the collection's archive, in seconds, anywhere
 	$(VENV) tests/run.py unit
 
 .PHONY: test-integration
-test-integration: deps ## Modules on a real IPVS kernel
+test-integration: lab ## Modules on a real IPVS kernel
 	$(VENV) tests/run.py integration
 
 .PHONY: test-machines
-test-machines: deps ## Playbooks on whole machines
+test-machines: lab ## Playbooks on whole machines
 	$(VENV) tests/run.py machines
 
 .PHONY: lint
@@ -57,9 +68,7 @@ clean: ## Remove .venv and .cache with all that was made in them
 
 .venv/.stamp: tests/requirements.txt tests/requirements-unit.txt tests/constraints.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed")'
-	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
-	    test "$$(id -u)" = 0 || { echo 'Missing here: apt-get install python3-venv (as root)' >&2; exit 1; }; \
-	    $(APT_GET) update --quiet && $(APT_GET) install --yes --no-install-recommends python3-venv; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || $(call apt_install,python3-venv)
 	$(PYTHON) -m venv .venv
 	$(VENV) $(PIP_INSTALL) --requirement tests/requirements.txt --constraint tests/constraints.txt
 	@touch $@
