@@ -34,6 +34,10 @@ lab: deps ## Install what the lab needs: a real IPVS kernel, and whole machines
 	    || $(call apt_install,$(TEST_PACKAGES))
 	@$(VENV) -m tests.lab doctor --install
 
+.PHONY: demo
+demo: lab ## A director and two real servers, set up and shown at work; KEEP=1 leaves them up
+	@$(VENV) tests/demo.py $(if $(KEEP),--keep)
+
 .PHONY: test
 test: lab $(CONTROLLERS) ## Everything that is tested, in about 15 minutes
 	$(VENV) tests/run.py
@@ -67,8 +71,8 @@ clean: ## Remove .venv and .cache with all that was made in them
 	rm -rf .venv .cache
 
 .venv/.stamp: tests/requirements.txt tests/requirements-unit.txt tests/constraints.txt
-	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed")'
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || $(call apt_install,python3-venv)
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed")'
 	$(PYTHON) -m venv .venv
 	$(VENV) $(PIP_INSTALL) --requirement tests/requirements.txt --constraint tests/constraints.txt
 	@touch $@
