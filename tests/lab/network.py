@@ -23,7 +23,7 @@ from .inside import holder
 
 BACK, FRONT = "back", "front"
 PREFIX = {BACK: ("198.51.100.", "2001:db8::"), FRONT: ("203.0.113.", "2001:db8:0:f::")}
-CLIENT_SYSCTLS = ["net.ipv4.ip_forward=0", "net.ipv6.conf.all.forwarding=0", "net.ipv4.ping_group_range=0 2147483647"]
+CLIENT_SYSCTLS = ["net.ipv4.ip_forward=0", "net.ipv6.conf.all.forwarding=0"]
 
 
 def addresses(net, number):
