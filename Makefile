@@ -66,6 +66,16 @@ sanity: deps ## ansible-test sanity
 build: deps ## The collection's archive, in .cache/build
 	.venv/bin/ansible-galaxy collection build --force --output-path .cache/build
 
+.PHONY: demo
+demo: deps ## A load balancer on three machines, shown and checked (KEEP=1 leaves it up)
+	@python3 -m tests.lab doctor --install
+	@$(VENV) tests/demo.py $(if $(KEEP),--keep)
+
+.PHONY: bench
+bench: deps ## Speed, side by side with what users would otherwise run
+	@python3 -m tests.lab doctor --install
+	@$(VENV) -m tests.bench
+
 .PHONY: clean
 clean: ## Remove .venv and .cache with all that was made in them
 	rm -rf .venv .cache
