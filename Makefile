@@ -66,14 +66,8 @@ sanity: deps ## ansible-test sanity
 build: deps ## The collection's archive, in .cache/build
 	.venv/bin/ansible-galaxy collection build --force --output-path .cache/build
 
-.PHONY: demo
-demo: deps ## A load balancer on three machines, shown and checked (KEEP=1 leaves it up)
-	@python3 -m tests.lab doctor --install
-	@$(VENV) tests/demo.py $(if $(KEEP),--keep)
-
 .PHONY: bench
-bench: deps ## Speed, side by side with what users would otherwise run
-	@python3 -m tests.lab doctor --install
+bench: lab ## Speed, side by side with what users would otherwise run
 	@$(VENV) -m tests.bench
 
 .PHONY: clean
