@@ -16,7 +16,7 @@ description:
   - In an image build, nothing is loaded and the modules of the kernel that the image will boot are looked up.
   - Needs nothing on the node but C(modprobe).
 author:
-  - Contributors to the lvs.ipvs project
+  - Contributors to the lvs.ipvs project (@lvs-project)
 extends_documentation_fragment:
   - lvs.ipvs.attributes
 options:
