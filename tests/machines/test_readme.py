@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the README tells its reader to paste works as pasted."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.lab import Lab
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text()
+
+
+@pytest.fixture(scope="module")
+def director(tmp_path_factory):
+    """A new machine in the group directors: (lab, function that runs an Ansible program on it)."""
+    with Lab("readme-test") as lab:
+        lab.down()
+        lab.up(["director:group=directors"])
+        inventory = tmp_path_factory.mktemp("readme") / "inventory.yml"
+        inventory.write_text(lab.inventory())
+
+        def ansible(program, *words):
+            command = [str(Path(sys.executable).parent / program), "-i", str(inventory), *words]
+            environment = dict(os.environ, ANSIBLE_COLLECTIONS_PATH=str(ROOT / ".cache/collections"), NO_COLOR="1")
+            done = subprocess.run(command, env=environment, capture_output=True, text=True)
+            assert done.returncode == 0, done.stdout + done.stderr
+            return done.stdout
+
+        yield lab, ansible
+
+
+def saved(lab):
+    return lab.ssh("director", "ipvsadm -Sn", capture_output=True, check=True).stdout.split("\n")[:-1]
+
+
+def test_playbook_and_commands(director, tmp_path):
+    lab, ansible = director
+    playbook = tmp_path / "playbook.yml"
+    playbook.write_text(re.search(r"```yaml\n(.*?)```", README, re.S).group(1))
+    assert "changed=3" in ansible("ansible-playbook", str(playbook))
+    expected = [
+        "-A -t 203.0.113.80:80 -s wrr",
+        "-a -t 203.0.113.80:80 -r 198.51.100.11:80 -m -w 2",
+        "-a -t 203.0.113.80:80 -r 198.51.100.12:80 -m -w 1",
+    ]
+    assert saved(lab) == expected
+    assert "changed=0" in ansible("ansible-playbook", str(playbook))
+
+    drain, back = re.findall(r"^    ansible (directors -b -m lvs\.ipvs\.ipvs_server -a) '(.*)'$", README, re.M)
+    ansible("ansible", *drain[0].split(), drain[1])
+    assert saved(lab)[1].endswith("-r 198.51.100.11:80 -m -w 0")
+    ansible("ansible", *back[0].split(), back[1])
+    assert saved(lab) == expected
