@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What needs no kernel: specifications of machines, locks, what is missing on the box."""
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.lab import Lab, LabError, host
+from tests.lab.machines import Machine, yaml
+
+
+def test_a_machine_is_what_its_specification_says():
+    machine = Machine.parse("rs2:gw=director,trixie,mem=512M,group=real_servers,group=web", memory="256M")
+    assert (machine.name, machine.gateway, machine.suite, machine.memory) == ("rs2", "director", "trixie", "512M")
+    assert machine.groups == ["real_servers", "web"] and not machine.front
+    assert Machine.parse("director:front").front
+
+
+@pytest.mark.parametrize(("spec", "told"), [
+    ("Director", "'Director'"), ("a b", "'a b'"), ("rs1:nat", "'nat'"), ("rs1:gw=", "'gw='"), ("", "''"),
+])
+def test_a_wrong_specification_names_what_is_wrong(spec, told):
+    with pytest.raises(LabError, match=told):
+        Machine.parse(spec)
+
+
+@pytest.mark.parametrize(("specs", "told"), [
+    (["rs1", "rs1"], "rs1 is named twice"),
+    (["rs1:gw=director"], "gateway director is no machine"),
+    (["rs1:disk=/nonexistent"], "no disk /nonexistent"),
+])
+def test_a_wrong_plan_starts_nothing(specs, told):
+    lab = Lab("t-plan")
+    with pytest.raises(LabError, match=told):
+        lab.up(specs)
+    assert not lab.directory.exists()
+
+
+def test_addresses_end_in_the_number_on_both_networks():
+    assert Machine("director", front=True, number=11).addresses == ["198.51.100.11", "2001:db8::11", "203.0.113.11", "2001:db8:0:f::11"]
+
+
+def test_yaml_of_an_inventory():
+    assert yaml({"all": {"vars": {"a": "b: c"}, "hosts": {"h1": {}}}}) == 'all:\n  vars:\n    a: "b: c"\n  hosts:\n    h1: {}\n'
+
+
+def test_what_is_missing_is_one_line_with_the_remedy(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(LabError) as error:
+        host.need({"no-such-command": "its-package", "sh": "dash"})
+    assert "\n" not in str(error.value)
+    assert "apt-get" in str(error.value) and str(error.value).endswith(" its-package")
+
+
+def test_a_lock_is_exclusive_and_leaves_no_file(tmp_path, eventually):
+    path = tmp_path / "lock"
+    code = f"import sys; sys.path[:0] = {sys.path!r}\nfrom tests.lab import host\nwith host.Lock({str(path)!r}, 'waits'): print('has it')"
+    with host.Lock(path):
+        other = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert other.stderr.readline() == "waits\n"
+        assert other.poll() is None
+    assert other.communicate(timeout=20)[0] == "has it\n"
+    assert not path.exists()
+
+
+def test_a_leashed_command_ends_with_its_parent(tmp_path, eventually):
+    code = f"import sys; sys.path[:0] = {sys.path!r}\nfrom tests.lab import host\nhost.run_leashed(['sh', '-c', 'echo $$; exec sleep 1000'])"
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    child = int(parent.stdout.readline())
+    parent.kill()
+    parent.wait()
+    eventually(lambda: not running(child))
+    parent.stdout.close()
+
+
+def running(pid):
+    try:
+        return open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def test_memory_of_a_kernel_is_never_where_tmpdir_points(monkeypatch, tmp_path):
+    monkeypatch.setenv("TMPDIR", "/somewhere")
+    assert host.kernel_environment(tmp_path).get("TMPDIR") in (None, str(tmp_path))
+    monkeypatch.setattr(os.path, "ismount", lambda path: False)
+    assert host.kernel_environment(tmp_path)["TMPDIR"] == str(tmp_path)
