@@ -80,7 +80,7 @@ STAGES = [
         ("yamllint", "--strict", "."),
         ("ansible-lint",),
         ("antsibull-changelog", "lint"),
-        ("antsibull-docs", "lint-collection-docs", "--plugin-docs", str(COLLECTION)),
+        ("env", f"HOME={ROOT / '.cache/home'}", "antsibull-docs", "lint-collection-docs", "--plugin-docs", str(COLLECTION)),
         ("reuse", "lint", "--quiet"),
     )),
     Stage("sanity", "ansible-test sanity", ((PYTHON, "tests/tools/sanity.py"),)),
@@ -183,7 +183,8 @@ def main(names: list[str]) -> int:
     if unknown:
         sys.exit(f"no such stage: {', '.join(sorted(unknown))}; there are {', '.join(stage.name for stage in STAGES)}")
     stages = [stage for stage in STAGES if not names or stage.name in names]
-    RESULTS.mkdir(parents=True, exist_ok=True)
+    for directory in (RESULTS, ROOT / ".cache/home"):
+        directory.mkdir(parents=True, exist_ok=True)
     for stage in stages:
         log(stage).unlink(missing_ok=True)
     signal.signal(signal.SIGINT, interrupt)
