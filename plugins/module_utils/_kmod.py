@@ -113,10 +113,9 @@ class Kernel:
 
     def releases(self):
         """The kernels whose modules are installed."""
-        try:
-            return sorted(os.listdir(self._path("lib/modules")))
-        except OSError:
-            return []
+        folder = self._path("lib/modules")
+        names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+        return [name for name in names if os.path.exists(os.path.join(folder, name, "modules.dep"))]
 
     def _path(self, *parts):
         return os.path.join(self.root, *parts)
