@@ -69,7 +69,7 @@ def pytest(name: str, *arguments: str, python: str = PYTHON) -> tuple[str, ...]:
 
 def pyroute2(version: str) -> tuple[str, ...]:
     """The beginning of a command that is to find this version of pyroute2 before the one in .venv."""
-    return ("env", f"PYTHONPATH=.cache/pyroute2-{version}")
+    return ("env", f"PYTHONPATH={ROOT}/.cache/pyroute2-{version}")
 
 
 STAGES = [
