@@ -58,7 +58,9 @@ def _failure(kernel, error, done, unknown, rollback):
     if not rollback:
         commands = [_plan.command(operation) for operation in done]
         return IpvsError(
-            "%s. Rollback is off: the %d operations done before stay (see commands)." % (error, len(done)), commands=commands
+            "%s. Rollback is off: the %d operations that were done stay (see commands)." % (error, len(done)),
+            changed=True,
+            commands=commands,
         )
     left = []
     for operation in reversed(done):
@@ -70,5 +72,7 @@ def _failure(kernel, error, done, unknown, rollback):
                 continue
             left.append("%s: %s" % (_plan.command(step), operation_error(outcome, step)))
     if left:
-        return IpvsError("%s. Undoing the rest failed in part; not undone: %s" % (error, "; ".join(left)), not_undone=left)
+        return IpvsError(
+            "%s. Undoing the rest failed in part; not undone: %s" % (error, "; ".join(left)), changed=True, not_undone=left
+        )
     return IpvsError("%s. The rest was undone (%d operations)." % (error, len(done)))

@@ -121,6 +121,16 @@ def service_id(options, path=""):
     return ServiceId(family_of(address), PROTOCOLS[options.get("protocol") or "tcp"], address, options["port"], 0)
 
 
+def service_criteria(options):
+    """Those of the options that name a service which are given, as a dict in the spelling of ``id_options``."""
+    criteria = {name: options[name] for name in ("address", "port", "protocol", "fwmark", "family") if options[name] is not None}
+    if "address" in criteria:
+        criteria["address"] = normal_address(criteria["address"])
+    _in_range(criteria.get("port", 0), 0, MAX_PORT, "port", "a port")
+    _in_range(criteria.get("fwmark", 1), 1, MAX_FWMARK, "fwmark", "a firewall mark")
+    return criteria
+
+
 def server_id(options, service, path=""):
     """Identity of the real server named by ``address`` and ``port`` (left out: the port of the service ``service``, a ServiceId)."""
     if options.get("address") is None:
@@ -167,7 +177,7 @@ def normal_netmask(text, family, option="persistence_netmask"):
     """A netmask (prefix length, with or without a slash, or dotted for IPv4) in the form that Service holds."""
     bits = 128 if family == IPV6 else 32
     word = str(text).lstrip("/")
-    if word.isdigit():
+    if word.isdecimal():
         if 1 <= int(word) <= bits:
             return str(int(word))
     elif family == IPV4:

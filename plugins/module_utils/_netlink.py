@@ -65,7 +65,7 @@ class Kernel:
                 self._socket.close()
                 if error.code != errno.ENOENT:
                     raise KernelError(error.code, "looking for IPVS") from error
-                raise NoIpvs("this kernel has no IPVS: %s" % _kmod.missing_hint("ip_vs")) from error
+                raise NoIpvs("this kernel has no IPVS: %s" % _why_not_loaded()) from error
         self._family = self._socket.prid
         self._sequence = 1000
         # pyroute2 0.9 leaves the socket non-blocking for its event loop; ours are plain blocking calls with a time limit
@@ -221,9 +221,19 @@ class Kernel:
     def _receive(self, first, count=1):
         """Messages with a sequence number of ours, without end; others (left from a broken-off answer) are passed over."""
         while True:
-            for message in _schema.split_messages(self._socket.recv(_BUFFER)):
+            try:
+                messages = _schema.split_messages(self._socket.recv(_BUFFER))
+            except ValueError as error:
+                raise IpvsError("the kernel's answer can't be read: %s" % error) from error
+            for message in messages:
                 if first <= message.sequence < first + count:
                     yield message
+
+
+def _why_not_loaded():
+    if _kmod.state("ip_vs") == "loadable":
+        return "its module ip_vs is installed but could not be loaded; 'modprobe ip_vs' and 'modprobe -c | grep ip_vs' tell why"
+    return _kmod.missing_hint("ip_vs")
 
 
 def _batches(requests):

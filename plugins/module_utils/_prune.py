@@ -61,7 +61,7 @@ def _marks(words):
     marks = []
     for index, word in enumerate(words):
         low, dash, high = str(word).partition("-")
-        if not low.isdigit() or (dash and not high.isdigit()) or not 1 <= int(low) <= int(high or low) <= _model.MAX_FWMARK:
+        if not low.isdecimal() or (dash and not high.isdecimal()) or not 1 <= int(low) <= int(high or low) <= _model.MAX_FWMARK:
             raise OptionError("prune_scope.fwmarks[%d]" % index, word, "give a firewall mark, or a range of them such as 100-199")
         marks.append((int(low), int(high or low)))
     return marks

@@ -61,26 +61,28 @@ def _answer(plan, context, values, render=_rules.render_table):
     return Answer(bool(plan.operations), values, *texts)
 
 
-def _checked(plan):
+def _checked(plan, context):
     """The plan, unless it names a scheduler or an engine that this kernel surely lacks: found out before anything is touched."""
+    needed = {}
     for operation in plan.operations:
-        service = operation.after
-        if operation.kind not in (_plan.ADD_SERVICE, _plan.EDIT_SERVICE):
-            continue
-        if service.scheduler != "none" and _is_new(operation, "scheduler"):
-            _check_module("scheduler", service.scheduler, "ip_vs_" + service.scheduler, operation)
-        if service.persistence_engine and _is_new(operation, "persistence_engine"):
-            _check_module("persistence_engine", service.persistence_engine, "ip_vs_pe_" + service.persistence_engine, operation)
+        if operation.kind in (_plan.ADD_SERVICE, _plan.EDIT_SERVICE):
+            for option, prefix in (("scheduler", "ip_vs_"), ("persistence_engine", "ip_vs_pe_")):
+                name = getattr(operation.after, option)
+                if name not in ("", "none") and _is_new(operation, option):
+                    needed.setdefault((option, name, prefix + name), operation)
+    for (option, name, module), operation in needed.items():
+        if _kmod.state(module) == "missing" and not _lacks_ipvs(context):
+            raise OptionError(option, name, "not known to this kernel (service %s): %s" % (operation.service, _kmod.missing_hint(module)))
     return plan
 
 
-def _is_new(operation, field):
-    return operation.before is None or getattr(operation.before, field) != getattr(operation.after, field)
+def _lacks_ipvs(context):
+    """Whether this is a check on a kernel without IPVS, of which ``_open`` has warned."""
+    return context.check_mode and _kmod.state("ip_vs") == "missing"
 
 
-def _check_module(option, value, module, operation):
-    if _kmod.state(module) == "missing":
-        raise OptionError(option, value, "not known to this kernel (service %s): %s" % (operation.service, _kmod.missing_hint(module)))
+def _is_new(operation, option):
+    return operation.before is None or getattr(operation.before, option) != getattr(operation.after, option)
 
 
 def _prefixed(options, prefix, names=("address", "port", "protocol", "fwmark", "family")):
@@ -100,7 +102,8 @@ def manage_service(options, context):
     def plan(current):
         if absent:
             return _plan.plan_absent(current, [ident])
-        return _checked(_plan.plan_present(current, wanted, lambda service: options["purge_servers"], path=_entry_path(wanted)))
+        made = _plan.plan_present(current, wanted, lambda service: options["purge_servers"], path=_entry_path(wanted))
+        return _checked(made, context)
 
     with _open(options, context, load=not absent) as kernel:
         done = reconcile(kernel, lambda kernel: kernel.read([ident]), plan, context.check_mode)
@@ -110,12 +113,15 @@ def manage_service(options, context):
 
 def _entry_path(wanted, prefixes=None):
     """Where an object stands in the options, for errors that show only once it is laid over what is there."""
+    positions = {}
 
     def path(ident, server):
         prefix = prefixes[ident] if prefixes else ""
         if server is None:
             return prefix
-        return "%sservers[%d]." % (prefix, list(wanted[ident].servers).index(server))
+        if ident not in positions:
+            positions[ident] = {each: number for number, each in enumerate(wanted[ident].servers)}
+        return "%sservers[%d]." % (prefix, positions[ident][server])
 
     return path
 
@@ -128,6 +134,8 @@ def manage_server(options, context):
     drain = _drain_settings(options)
     if state == "drained" and wish.weight:
         raise OptionError("weight", wish.weight, "state drained sets the weight to 0; leave weight out")
+    if state == "absent":
+        wish = _model.Server(wish.id)
     values = {"service": _model.id_options(ident)}
 
     with _open(options, context, load=state == "present") as kernel:
@@ -146,7 +154,7 @@ def manage_server(options, context):
 
         done = []
         if drain:
-            done.append(_lead_out(kernel, read, ident, wish, drain, context, values, leaving=state == "absent"))
+            done.append(_lead_out(kernel, read, ident, wish, drain, context, values))
         if state != "drained":
             done.append(reconcile(kernel, read, _server_plan(ident, wish, state == "absent"), context.check_mode))
     whole = _plan.Plan(sum([each.operations for each in done], ()), done[0].before, done[-1].after)
@@ -195,24 +203,35 @@ def _drain_settings(options):
     return options["drain_connections"], timeout, options["drain_interval"]
 
 
-def _lead_out(kernel, read, ident, wish, drain, context, values, leaving):
-    """Set the weight to 0 and wait for the connections. ``leaving``: the server is removed next."""
+def _drain_plan(ident, wish):
+    """Set the weight of a server to 0; one that somebody has removed meanwhile stays removed."""
+
+    def plan(table):
+        if ident in table and wish.id in table[ident].servers:
+            return _plan.plan_server(table, ident, wish._replace(weight=0))
+        return _plan.Plan((), {}, {})
+
+    return plan
+
+
+def _lead_out(kernel, read, ident, wish, drain, context, values):
+    """Set the weight to 0 and wait for the connections."""
     limit, timeout, interval = drain
-    empty = (_model.Server(wish.id) if leaving else wish)._replace(weight=0)
-    plan = reconcile(kernel, read, _server_plan(ident, empty), context.check_mode)
-    server = plan.after[ident].servers[wish.id]
+    plan = reconcile(kernel, read, _drain_plan(ident, wish), context.check_mode)
     if context.check_mode:
         connections, drained = _drain.connections_of(kernel, ident, wish.id), True
     else:
         connections, drained = _drain.wait_for_connections(kernel, ident, wish.id, limit, timeout, interval)
     values["connections"] = dict(connections._asdict()) if connections else None
+    if connections is None:
+        context.warn("%s of %s was removed by somebody else while it was drained" % (wish.id, ident))
+        return plan._replace(after={})
     if not drained:
         raise IpvsError(
             "drain_timeout: %s seconds have passed and %s of %s still has %d active connections (drain_connections: %d). "
-            "Its weight is 0, so it gets no new ones%s."
-            % (timeout, wish.id, ident, connections.active, limit, "; it was not removed" if leaving else ""),
+            "Its weight is 0, so it gets no new ones, and it stays in the table." % (timeout, wish.id, ident, connections.active, limit),
             changed=bool(plan.operations),
-            server=_model.server_options(server),
+            server=_model.server_options(plan.after[ident].servers[wish.id]),
             commands=[_plan.command(operation) for operation in plan.operations],
             **values
         )
@@ -221,6 +240,8 @@ def _lead_out(kernel, read, ident, wish, drain, context, values, leaving):
 
 def manage_table(options, context):
     """Many services in one task."""
+    if options["prune"] and options["state"] == "absent":
+        raise OptionError("prune", True, "has a meaning only with state: present; state: absent removes what is listed")
     wanted, prefixes = _table_wish(options)
     prune = _prune.rule(options)
 
@@ -230,7 +251,7 @@ def manage_table(options, context):
         made = _plan.plan_present(current, wanted, prune, prune, _entry_path(wanted, prefixes))
         if prune:
             _prune.refuse_others(made, options)
-        return _checked(made)
+        return _checked(made, context)
 
     def read(kernel):
         return kernel.read(None if prune or len(wanted) > 100 else wanted)
@@ -293,11 +314,13 @@ def zero_counters(options, context):
 
     def read(kernel):
         found = kernel.statistics([ident] if ident else None)
-        if ident and ident not in found and not context.check_mode:
-            raise IpvsError(f"service {ident}: there is no such virtual service")
+        if ident and ident not in found:
+            if not context.check_mode:
+                raise _no_service(ident)
+            context.warn(f"service {ident} isn't there; an earlier task may make it, with its counters at zero")
         return found
 
-    with _open(options, context, load=named) as kernel:
+    with _open(options, context, load=False) as kernel:
         plan = reconcile(kernel, read, lambda found: _plan.plan_zero(found, ident), context.check_mode)
     text = "services and servers with counters that are not zero: %d\n"
     return _answer(plan, context, {}, lambda counted: text % counted)
@@ -309,9 +332,7 @@ def zero_counters(options, context):
 
 def read_info(options, context):
     """Everything there is to know, without loading or changing anything."""
-    criteria = {name: options[name] for name in ("address", "port", "protocol", "fwmark", "family") if options[name] is not None}
-    if "address" in criteria:
-        criteria["address"] = _model.normal_address(criteria["address"])
+    criteria = _model.service_criteria(options)
     with _open(options, context, load=False) as kernel:
         loaded = not isinstance(kernel, _NoKernel)
         table = kernel.read()

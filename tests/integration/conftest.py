@@ -19,7 +19,12 @@ import pytest
 from ansible.module_utils import basic
 from ansible.module_utils.common import warnings as module_warnings
 
+from ansible_collections.lvs.ipvs.plugins.module_utils import _netns
+
 _numbers = itertools.count()
+
+OBJECTS = ("service", "server", "services", "timeouts", "sync_daemon")
+"""The return values that hold the object a module is about."""
 
 
 class ModuleFailed(Exception):
@@ -33,7 +38,7 @@ class ModuleFailed(Exception):
 def run_module(name, check=False, diff=False, **options):
     """Run the module ``lvs.ipvs.NAME`` here and return its result as a dict; raise ModuleFailed where it fails."""
     module = importlib.import_module("ansible_collections.lvs.ipvs.plugins.modules." + name)
-    arguments = dict(options, _ansible_check_mode=check, _ansible_diff=diff, _ansible_remote_tmp="/tmp", _ansible_keep_remote_files=False)
+    arguments = dict({"_ansible_check_mode": check, "_ansible_diff": diff, "_ansible_remote_tmp": "/tmp"}, **options)
     basic._ANSIBLE_ARGS = json.dumps({"ANSIBLE_MODULE_ARGS": arguments}).encode()
     if hasattr(basic, "_ANSIBLE_PROFILE"):
         basic._ANSIBLE_PROFILE = "legacy"
@@ -52,19 +57,13 @@ def run_module(name, check=False, diff=False, **options):
     return result
 
 
-@pytest.fixture(scope="session", autouse=True)
-def ipvs_kernel():
-    """The kernel must have IPVS: without it these tests fail, they are never skipped."""
-    subprocess.run(["modprobe", "ip_vs"], check=True)
-    assert os.path.exists("/proc/net/ip_vs"), "no IPVS in this kernel; run these tests in the lab: make test-integration"
-
-
-@pytest.fixture
-def netns(ipvs_kernel):
-    """A new network namespace that the test runs in; its name."""
-    # not at the top: pytest reads this file before pytest-ansible has put the collection in place
-    from ansible_collections.lvs.ipvs.plugins.module_utils import _netns
-
+@contextlib.contextmanager
+def new_netns():
+    """A new network namespace that the block runs in, with IPVS loaded; its name."""
+    if not os.path.exists("/proc/net/ip_vs"):
+        loaded = subprocess.run(["modprobe", "ip_vs"], capture_output=True, text=True)
+        # without it these tests fail, they are never skipped
+        assert loaded.returncode == 0, f"no IPVS in this kernel; run these tests in the lab: make test-integration ({loaded.stderr})"
     name = "test%d" % next(_numbers)
     subprocess.run(["ip", "netns", "add", name], check=True)
     try:
@@ -73,6 +72,13 @@ def netns(ipvs_kernel):
             yield name
     finally:
         subprocess.run(["ip", "netns", "del", name], check=True)
+
+
+@pytest.fixture
+def netns():
+    """A new network namespace that the test runs in; its name."""
+    with new_netns() as name:
+        yield name
 
 
 def ipvsadm(*words, rules=None):
@@ -95,6 +101,14 @@ class Ipvs:
     def __init__(self, netns):
         self.netns = netns
 
+    def fails(self, name, **options):
+        """Run a module that must fail; assert that it changed nothing, and return its result."""
+        before = saved()
+        with pytest.raises(ModuleFailed) as failure:
+            run_module(name, **options)
+        assert saved() == before, "a failed task changed the table"
+        return failure.value.result
+
     def restore(self, rules):
         """Make the table what the rule text says, by ipvsadm itself."""
         ipvsadm("-R", rules=rules)
@@ -109,14 +123,27 @@ class Ipvs:
         foretold = run_module(name, check=True, diff=True, **options)
         assert saved() == before, "check mode changed the table"
         done = run_module(name, diff=True, **options)
-        for part in ("changed", "commands", "diff", "service", "server", "services"):
+        for part in OBJECTS + ("changed", "commands", "diff"):
             assert foretold.get(part) == done.get(part), part
         again = run_module(name, diff=True, **options)
         assert not again["changed"] and again["commands"] == [], again["commands"]
         assert again["diff"]["before"] == again["diff"]["after"] == done["diff"]["after"]
-        for part in ("service", "server", "services"):
+        for part in OBJECTS:
             assert again.get(part) == done.get(part), part
         return done
+
+
+@pytest.fixture(name="run_module")
+def run_module_fixture():
+    """``run_module(name, **options)``, which returns the result of a module that failed, too."""
+
+    def run(name, **options):
+        try:
+            return run_module(name, **options)
+        except ModuleFailed as failure:
+            return failure.result
+
+    return run
 
 
 @pytest.fixture
