@@ -59,7 +59,8 @@ def service_words(ident):
     """The words that name a virtual service (a ServiceId): ``-t 198.51.100.1:80``, ``-f 7 -6``."""
     if ident.fwmark:
         return "-f %d%s" % (ident.fwmark, " -6" if ident.family == IPV6 else "")
-    return "%s %s" % (_PROTOCOL_OPTIONS[ident.protocol], join_port(ident.address, ident.port))
+    # the kernel takes services of any protocol; --xxx-service is how ipvsadm writes one that it has no option for
+    return "%s %s" % (_PROTOCOL_OPTIONS.get(ident.protocol, "--xxx-service"), join_port(ident.address, ident.port))
 
 
 def render_service(service):
