@@ -14,6 +14,8 @@ VENV := .venv/bin/python
 # pyroute2 as Debian 12 has it, and the oldest that the collection supports. The newest is in .venv.
 OLD_PYROUTE2 := .cache/pyroute2-0.6.13 .cache/pyroute2-0.7.2
 CONTROLLERS := .cache/ansible-core-2.17.14 .cache/ansible-core-2.18.19
+# The whole of the package ansible, for its collection kubernetes.core.
+KUBE := .cache/kube-venv
 COLLECTION := .cache/collections/ansible_collections/lvs/ipvs
 
 # Plays see the checkout as the installed collection.
@@ -39,7 +41,7 @@ demo: lab ## A director and two real servers, set up and shown at work; KEEP=1 l
 	@$(VENV) tests/demo.py $(if $(KEEP),--keep)
 
 .PHONY: test
-test: lab $(CONTROLLERS) ## Everything that is tested, in about 15 minutes
+test: lab $(CONTROLLERS) $(KUBE) ## Everything that is tested, in about 15 minutes
 	$(VENV) tests/run.py
 
 .PHONY: test-unit
@@ -55,7 +57,7 @@ test-machines: lab ## Playbooks on whole machines
 	$(VENV) tests/run.py machines
 
 .PHONY: lint
-lint: deps ## Form of code, roles, documentation and licences
+lint: deps $(KUBE) ## Form of code, roles, documentation and licences
 	$(VENV) tests/run.py lint
 
 .PHONY: sanity
@@ -77,7 +79,7 @@ clean: ## Remove .venv and .cache with all that was made in them
 .venv/.stamp: tests/requirements.txt tests/requirements-unit.txt tests/constraints.txt
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || $(call apt_install,python3-venv)
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed")'
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv --clear .venv
 	$(VENV) $(PIP_INSTALL) --requirement tests/requirements.txt --constraint tests/constraints.txt
 	@touch $@
 
@@ -91,10 +93,16 @@ $(OLD_PYROUTE2): .cache/pyroute2-%: | .venv/.stamp
 	$(VENV) $(PIP_INSTALL) --target $@.part pyroute2==$*
 	@mv $@.part $@
 
-.PHONY: $(CONTROLLERS)
-$(CONTROLLERS): %: %/.stamp
+.PHONY: $(CONTROLLERS) $(KUBE)
+$(CONTROLLERS) $(KUBE): %: %/.stamp
 
 .cache/ansible-core-%/.stamp: tests/requirements-unit.txt | .venv/.stamp
-	$(PYTHON) -m venv $(@D)
+	$(PYTHON) -m venv --clear $(@D)
 	$(@D)/bin/python $(PIP_INSTALL) ansible-core==$* --requirement tests/requirements-unit.txt
+	@touch $@
+
+.cache/kube-venv/.stamp: tests/kube/requirements.txt | .venv/.stamp $(COLLECTION)
+	$(PYTHON) -m venv --clear $(@D)
+	$(@D)/bin/python $(PIP_INSTALL) --no-compile --requirement tests/kube/requirements.txt
+	@ln -sfn $$($(@D)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/ansible_collections/kubernetes $(dir $(@D))collections/ansible_collections/
 	@touch $@
