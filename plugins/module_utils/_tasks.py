@@ -150,7 +150,7 @@ def manage_server(options, context):
         if not present and state != "present":
             if state == "drained":
                 context.warn("%s is not a server of %s: nothing to drain" % (wish.id, ident))
-            return _answer(_plan.Plan((), {}, {}), context, dict(values, server=None))
+            return _answer(_server_plan(ident, wish, absent=True)(current), context, dict(values, server=None))
 
         done = []
         if drain:
