@@ -81,7 +81,7 @@ STAGES = [
         ("ansible-lint",),
         ("antsibull-changelog", "lint"),
         ("env", f"HOME={ROOT / '.cache/home'}", "antsibull-docs", "lint-collection-docs", "--plugin-docs", str(COLLECTION)),
-        ("reuse", "lint", "--quiet"),
+        ("reuse", "lint", "--lines"),
     )),
     Stage("sanity", "ansible-test sanity", ((PYTHON, "tests/tools/sanity.py"),)),
     Stage("controllers", "unit tests with the older versions of ansible-core", tuple(
