@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""playbooks/kube_proxy_mode.yml on clusters made with kubeadm, on EKS with a ConfigMap and on EKS with the add-on."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.kube.api_server import ApiServer
+from tests.kube.eks_endpoint import CLUSTER, EksEndpoint, schema
+
+KUBEADM = """\
+apiVersion: kubeproxy.config.k8s.io/v1alpha1
+bindAddress: 0.0.0.0
+clusterCIDR: 198.51.100.0/24   # pods
+ipvs:
+  excludeCIDRs: null
+  minSyncPeriod: 0s
+  scheduler: ""
+  strictARP: false
+  syncPeriod: 0s
+kind: KubeProxyConfiguration
+mode: ""
+nodePortAddresses: null
+"""
+CONVERGED = KUBEADM.replace('mode: ""', "mode: ipvs")
+EKS = """\
+apiVersion: kubeproxy.config.k8s.io/v1alpha1
+bindAddress: 0.0.0.0
+ipvs:
+  excludeCIDRs: null
+  scheduler: ""
+kind: KubeProxyConfiguration
+mode: "iptables"
+oomScoreAdj: -998"""
+
+
+@pytest.fixture
+def kubeadm():
+    """A cluster made with kubeadm; the version and the text are given where they matter."""
+    servers = []
+
+    def make(text=KUBEADM, **options):
+        server = ApiServer(configmap="kube-proxy", key="config.conf", mount="/var/lib/kube-proxy", text=text, **options)
+        servers.append(server.__enter__())
+        return server
+
+    yield make
+    for server in servers:
+        server.__exit__()
+
+
+@pytest.fixture
+def eks_cluster():
+    """An EKS cluster's API server; EKS itself is another server."""
+    with ApiServer(configmap="kube-proxy-config", key="config", mount="/var/lib/kube-proxy-config", text=EKS, version="1.33", nodes=("node1",)) as server:
+        yield server
+
+
+def test_kubeadm_cluster(play, kubeadm):
+    api = kubeadm(nodes=("node1", "node2"))
+    settings = {"kube_proxy_mode": "ipvs", "kube_proxy_scheduler": "rr", "kube_proxy_strict_arp": True, "kube_proxy_exclude_cidrs": ["203.0.113.0/24"]}
+    expected = KUBEADM.replace('mode: ""', 'mode: "ipvs"').replace('scheduler: ""', 'scheduler: "rr"').replace("strictARP: false", "strictARP: true")
+    expected = expected.replace("excludeCIDRs: null", 'excludeCIDRs: ["203.0.113.0/24"]')
+
+    check = play("--check", "--diff", api=api, **settings)
+    assert not check.failed, check.output
+    assert check.changed == 3, "the note, the ConfigMap, the restart"
+    assert 'mode: \\"\\" -> ipvs' in check.output
+    assert "ipvs.strictARP: false -> true" in check.output
+    assert api.writes() == []
+    assert api.text("kube-proxy", "config.conf") == KUBEADM
+
+    first = play(api=api, **settings)
+    assert not first.failed, first.output
+    assert api.text("kube-proxy", "config.conf") == expected
+    assert api.restarts() == 1
+    assert api.rolled_out == 2, "the playbook waits for the last node"
+    assert "lvs.ipvs/restart-pending" not in api.daemonset["metadata"]["annotations"]
+    assert api.text("kube-proxy", "kubeconfig.conf").startswith("apiVersion: v1")
+
+    written = api.writes()
+    second = play(api=api, **settings)
+    assert not second.failed, second.output
+    assert second.changed == 0
+    assert api.writes() == written
+    assert "WARNING: the mode" not in first.output + second.output
+
+
+def test_eks_configmap(play, eks_cluster):
+    settings = {"kube_proxy_mode": "ipvs", "kube_proxy_scheduler": "lc"}
+    first = play(api=eks_cluster, **settings)
+    assert not first.failed, first.output
+    assert eks_cluster.text("kube-proxy-config", "config") == EKS.replace('"iptables"', '"ipvs"').replace('scheduler: ""', 'scheduler: "lc"')
+    assert eks_cluster.restarts() == 1
+
+    second = play(api=eks_cluster, **settings)
+    assert not second.failed, second.output
+    assert (second.changed, eks_cluster.restarts()) == (0, 1)
+
+
+def test_eks_addon(play, eks_cluster):
+    with EksEndpoint('{"resources": {"limits": {"memory": "64Mi"}}}') as eks:
+        settings = {"kube_proxy_mode": "ipvs", "kube_proxy_scheduler": "rr", "kube_proxy_eks_cluster": CLUSTER}
+        check = play("--check", api=eks_cluster, eks=eks, **settings)
+        assert not check.failed, check.output
+        assert check.changed == 3, "the note, the add-on, the restart"
+        assert eks.updates() == eks_cluster.writes() == []
+
+        first = play(api=eks_cluster, eks=eks, **settings)
+        assert not first.failed, first.output
+        assert json.loads(eks.values) == {"resources": {"limits": {"memory": "64Mi"}}, "mode": "ipvs", "ipvs": {"scheduler": "rr"}}
+        assert eks.updates()[0]["resolveConflicts"] == "NONE"
+        assert eks_cluster.restarts() == 1
+        assert eks_cluster.text("kube-proxy-config", "config") == EKS, "the ConfigMap is EKS's"
+
+        second = play(api=eks_cluster, eks=eks, **settings)
+        assert not second.failed, second.output
+        assert (second.changed, len(eks.updates()), eks_cluster.restarts()) == (0, 1, 1)
+
+
+def test_eks_addon_alone_with_values_in_yaml(play):
+    """Without access to the API server; equal values in another form are no change."""
+    with EksEndpoint("# ours\nipvs: {scheduler: rr}\nmode: ipvs\n") as eks:
+        settings = {"kube_proxy_mode": "ipvs", "kube_proxy_eks_cluster": CLUSTER, "kube_proxy_restart": False}
+        same = play(eks=eks, kube_proxy_scheduler="rr", **settings)
+        assert not same.failed, same.output
+        assert (same.changed, eks.updates()) == (0, [])
+        other = play(eks=eks, kube_proxy_scheduler="sh", **settings)
+        assert not other.failed, other.output
+        assert eks.values == "# ours\nipvs: {scheduler: sh}\nmode: ipvs\n"
+
+
+def test_eks_addon_refusals(play):
+    with EksEndpoint("") as eks:
+        eks.has_addon = True
+        settings = {"kube_proxy_mode": "ipvs", "kube_proxy_eks_cluster": CLUSTER, "kube_proxy_restart": False}
+        unknown = play(eks=eks, kube_proxy_strict_arp=True, **settings)
+        assert unknown.failed
+        assert "cannot be told ipvs.strictARP, only ipvs.scheduler, mode" in unknown.text
+        assert "kube_proxy_strict_arp" in unknown.text
+
+        eks.schema = schema(modes=("iptables", "nftables"))
+        mode = play(eks=eks, **settings)
+        assert mode.failed
+        assert "the EKS add-on kube-proxy v1.33.5-eksbuild.2 only has iptables, nftables" in mode.text
+        assert eks.updates() == []
+
+        eks.schema = schema()
+        eks.error = ("ConfigurationConflict", "Conflicts found when trying to apply: .data.config")
+        conflict = play(eks=eks, **settings)
+        assert conflict.failed
+        assert "ConfigurationConflict: Conflicts found when trying to apply" in conflict.text
+        assert "set kube_proxy_eks_resolve_conflicts to OVERWRITE" in conflict.text
+
+        cluster = play(eks=eks, **{**settings, "kube_proxy_eks_cluster": "typo"})
+        assert cluster.failed
+        assert "No cluster found for name: typo." in cluster.text
+
+
+def test_the_configmap_of_an_addon_is_not_written_by_accident(play, eks_cluster):
+    eks_cluster.daemonset["metadata"]["managedFields"] = [{"manager": "eks", "operation": "Apply", "apiVersion": "apps/v1"}]
+    refused = play(api=eks_cluster, kube_proxy_mode="ipvs")
+    assert refused.failed
+    assert "belongs to an EKS add-on" in refused.text
+    assert eks_cluster.writes() == []
+
+
+def test_the_configmap_is_taken_where_eks_has_no_addon(play, eks_cluster):
+    with EksEndpoint(None) as eks:
+        run = play("--check", api=eks_cluster, eks=eks, kube_proxy_mode="ipvs", kube_proxy_eks_cluster=CLUSTER)
+    assert not run.failed, run.output
+    assert "iptables -> ipvs" in run.output
+
+
+def test_a_failing_rollout_names_the_node_and_the_next_run_waits_again(play, kubeadm):
+    api = kubeadm(nodes=("node1", "node2"))
+    api.stuck = {"node2"}
+    failed = play(api=api, kube_proxy_mode="ipvs", kube_proxy_timeout=4)
+    assert failed.failed
+    assert "Not ready on node2: kube-proxy-1 (CrashLoopBackOff)." in failed.text
+    assert "Not ready on node1" not in failed.text
+
+    api.nodes = ("node1", "node2", "node3")
+    api.stuck = set()
+    again = play(api=api, kube_proxy_mode="ipvs")
+    assert not again.failed, again.output
+    assert (again.changed, api.restarts(), api.rolled_out) == (0, 1, 3)
+
+
+def test_an_aborted_run_is_made_up_for(play, kubeadm):
+    """The configuration was written, the restart was not: the note on the DaemonSet says so."""
+    api = kubeadm(text=CONVERGED, nodes=("node1",))
+    api.daemonset["metadata"]["annotations"] = {"lvs.ipvs/restart-pending": "true"}
+    run = play(api=api, kube_proxy_mode="ipvs")
+    assert not run.failed, run.output
+    assert (run.changed, api.restarts()) == (1, 1)
+    assert api.daemonset["metadata"]["annotations"] == {}
+
+
+def test_a_change_by_others_in_between_is_kept(play, kubeadm):
+    api = kubeadm(nodes=("node1",))
+    api.conflicts = 1
+    run = play(api=api, kube_proxy_mode="ipvs")
+    assert not run.failed, run.output
+    assert 'mode: "ipvs"' in api.text("kube-proxy", "config.conf")
+    assert api.objects["ConfigMap", "kube-proxy"]["metadata"]["annotations"] == {"written-by": "somebody else 0"}
+
+
+@pytest.mark.parametrize(
+    ("version", "mode", "gate", "failed", "message"),
+    [
+        ("1.35", "ipvs", "", False, "WARNING: the mode ipvs is deprecated since Kubernetes 1.35 and this kube-proxy is 1.35."),
+        ("1.40", "ipvs", "", True, "does not start in the mode ipvs, Kubernetes switches it off from 1.40"),
+        ("1.40", "ipvs", "featureGates: {KubeProxyIPVS: true}\n", False, "removed with 1.43"),
+        ("1.43", "ipvs", "featureGates: {KubeProxyIPVS: true}\n", True, "has no mode ipvs, Kubernetes removed it with 1.43 (KEP-5495). Use kube_proxy_mode: nftables"),
+        ("1.30", "nftables", "", True, "only behind the feature gate NFTablesProxyMode"),
+    ],
+)
+def test_versions(play, kubeadm, version, mode, gate, failed, message):
+    api = kubeadm(text=CONVERGED + gate, version=version)
+    run = play(api=api, kube_proxy_mode=mode)
+    assert run.failed == failed, run.output
+    assert message in run.text
+    assert api.writes() == []
+
+
+def test_nftables_needs_a_newer_kernel_and_the_servers_version_counts_where_the_image_has_none(play, kubeadm):
+    api = kubeadm(version="1.32", image="registry.example/kube-proxy@sha256:0123", kernel="5.10.0-32-amd64", nodes=("node1",))
+    run = play(api=api, kube_proxy_mode="nftables")
+    assert run.failed
+    assert "this kube-proxy is 1.32" in run.text
+    assert "needs Linux 5.13 or newer, and nothing was changed. node1 runs 5.10.0-32-amd64." in run.text
+    assert api.writes() == []
+
+
+def test_a_node_without_the_kernel_modules_is_a_refusal(play, kubeadm):
+    api = kubeadm(text=CONVERGED, nodes=("node1",))
+    nodes = {"node7": ["ip_vs", "ip_vs_rr", "nf_conntrack"], "node8": ["ip_vs", "nf_conntrack_ipv4"]}
+    run = play(api=api, nodes=nodes, kube_proxy_mode="ipvs")
+    assert run.failed
+    assert "kube_proxy_mode: ipvs is refused, 1 of 2 nodes cannot do it, and nothing was changed. node8:" in run.text
+    assert "has no module ip_vs_rr" in run.text
+    assert api.requests == []
+
+    run = play(api=api, nodes={"node7": nodes["node7"]}, kube_proxy_mode="ipvs")
+    assert not run.failed, run.output
+    assert run.changed == 0
+
+
+def test_a_bad_setting_is_refused_before_anything_is_read(play, kubeadm):
+    api = kubeadm()
+    run = play(api=api, kube_proxy_mode="ipvs", kube_proxy_tcp_timeout="900")
+    assert run.failed
+    assert "tcp_timeout: '900' is not valid: give a duration with its unit" in run.text
+    assert api.requests == []
