@@ -272,7 +272,17 @@ def _table_wish(options):
         raise OptionError("rules", "-C", "a table is not cleared by its rules; to remove what they don't name set prune")
     if rules.timeouts is not None or rules.daemons:
         raise OptionError("rules", "--set or --start-daemon", "take these out; ipvs_timeouts and ipvs_sync_daemon set them")
-    return rules.table, {ident: f"rules: {ident}: " for ident in rules.table}
+    wanted = {}
+    for ident, entry in rules.table.items():
+        wanted[ident] = entry._replace(servers={server.id: _without_tunnel(server) for server in entry.servers.values()})
+    return wanted, {ident: f"rules: {ident}: " for ident in wanted}
+
+
+def _without_tunnel(server):
+    """The wish for a whole Server, which says nothing of a tunnel where there is none."""
+    if server.forward_method == "tun":
+        return server
+    return server._replace(tunnel_type=None, tunnel_port=None, tunnel_checksum=None)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

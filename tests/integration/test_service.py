@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import pytest
 
+from .conftest import new_netns
+
 WEB = {"address": "203.0.113.80", "port": 80}
 WEB6 = {"address": "2001:db8::80", "port": 80}
 MARK = {"fwmark": 7}
@@ -186,8 +188,6 @@ def test_absent_takes_the_servers_along_and_nothing_else(ipvs):
 
 
 def test_another_network_namespace(ipvs):
-    from .conftest import new_netns
-
     with new_netns() as other:
         pass_name = {"netns": ipvs.netns}
         pass_path = {"netns": "/run/netns/" + ipvs.netns}
