@@ -15,7 +15,7 @@ name: kube_proxy_config
 short_description: Change settings in the text of a KubeProxyConfiguration
 version_added: 0.1.0
 author:
-  - Contributors to the lvs.ipvs project (@lvs-ipvs)
+  - Contributors to the lvs.ipvs project (@lvs-project)
 description:
   - Takes the text of a C(KubeProxyConfiguration) and returns it with the wanted settings.
   - Nothing but the named settings changes. Comments, unknown keys, null values, quoting and the order of keys stay.

@@ -28,7 +28,9 @@ class ApiServer(JsonServer):
     ``stuck``: nodes whose new pod crashes. ``conflicts``: as many writes of the ConfigMap meet one by somebody else just before.
     """
 
-    def __init__(self, *, configmap: str, key: str, mount: str, text: str, version="1.34", image=None, nodes=("node1", "node2", "node3"), kernel="6.1.0-18-amd64"):
+    def __init__(
+        self, *, configmap: str, key: str, mount: str, text: str, version="1.34", image=None, nodes=("node1", "node2", "node3"), kernel="6.1.0-18-amd64"
+    ):
         super().__init__()
         self.version = version
         self.nodes = nodes

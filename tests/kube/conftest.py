@@ -47,7 +47,10 @@ def play(tmp_path):
         if not (collections / "ipvs").exists():
             (collections / "ipvs").symlink_to(ROOT)
         (tmp_path / "kubeconfig").write_text(json.dumps(_kubeconfig(api.url if api else "http://127.0.0.1:9")))
-        hosts = {name: {"ansible_connection": "local", "ansible_python_interpreter": _node(tmp_path / name, modules)} for name, modules in (nodes or {}).items()}
+        hosts = {
+            name: {"ansible_connection": "local", "ansible_python_interpreter": _node(tmp_path / name, modules)}
+            for name, modules in (nodes or {}).items()
+        }
         (tmp_path / "inventory.json").write_text(json.dumps({"kube_nodes": {"hosts": hosts}} if hosts else {}))
         variables = {"kube_proxy_kubeconfig": str(tmp_path / "kubeconfig"), "kube_proxy_poll_interval": 1, "kube_proxy_timeout": 30, **variables}
         environment = {

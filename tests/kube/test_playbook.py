@@ -214,7 +214,7 @@ def test_a_change_by_others_in_between_is_kept(play, kubeadm):
         ("1.35", "ipvs", "", False, "WARNING: the mode ipvs is deprecated since Kubernetes 1.35 and this kube-proxy is 1.35."),
         ("1.40", "ipvs", "", True, "does not start in the mode ipvs, Kubernetes switches it off from 1.40"),
         ("1.40", "ipvs", "featureGates: {KubeProxyIPVS: true}\n", False, "removed with 1.43"),
-        ("1.43", "ipvs", "featureGates: {KubeProxyIPVS: true}\n", True, "has no mode ipvs, Kubernetes removed it with 1.43 (KEP-5495). Use kube_proxy_mode: nftables"),
+        ("1.43", "ipvs", "featureGates: {KubeProxyIPVS: true}\n", True, "Kubernetes removed it with 1.43 (KEP-5495). Use kube_proxy_mode: nftables"),
         ("1.30", "nftables", "", True, "only behind the feature gate NFTablesProxyMode"),
     ],
 )
