@@ -63,7 +63,10 @@ def need(commands):
 
 
 def kernel_release():
-    return subprocess.run([find(KERNEL), "--version"], check=True, capture_output=True, text=True).stdout.strip()
+    done = subprocess.run([find(KERNEL), "--version"], capture_output=True, text=True)
+    if done.returncode:
+        raise LabError(f"{find(KERNEL)} does not run on this box: {done.stderr.strip()}")
+    return done.stdout.strip()
 
 
 def has_ipvs():

@@ -72,14 +72,12 @@ def guest_command(command, cwd):
 
 
 def terminal_settings():
-    """How the guest is to set up its two output lines: as terminals where ours are, else as plain pipes."""
+    """Which of the guest's two output lines are to be terminals, as ours are; the others are plain pipes."""
     settings = []
     for number, name in ((1, "stdout"), (2, "stderr")):
-        kind = "pipe"
         if os.isatty(number):
             columns, rows = os.get_terminal_size(number)
-            kind = f"'rows {rows} cols {columns}'"
-        settings.append(f"{name}={kind}\n")
+            settings.append(f"{name}='rows {rows} cols {columns}'\n")
     if os.path.sameopenfile(1, 2):
         settings.append("stderr=stdout\n")  # one line for both keeps their order
     return "".join(settings)

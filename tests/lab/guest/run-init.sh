@@ -37,6 +37,7 @@ mkdir -p $root/lib/modules
 ln -sfn "$modules" "$root/lib/modules/$(uname -r)"
 mkdir -p "$root$job"
 mount --bind "$job" "$root$job"
+# shellcheck source=/dev/null
 . "$job/mounts"
 
 ip link set lo up
@@ -50,21 +51,32 @@ mount -t proc proc /proc
 umount -l /mnt/host
 
 # The two output lines: as they are where the host's side is a terminal, else behind a pipe.
+# Held open, for a line's settings go when nobody has it.
+exec 3>/dev/ttyS0 4>/dev/ttyS1
 line() { # NAME TTY KIND: makes /run/NAME
   stty -F "$2" raw -echo
   case $3 in
-  pipe) mkfifo "/run/$1"; cat "/run/$1" >"$2" & pumps="$pumps $!";;
-  *) stty -F "$2" $3; ln -s "$2" "/run/$1";;
+  pipe)
+    mkfifo "/run/$1"
+    cat "/run/$1" >"$2" &
+    pumps="$pumps $!"
+    ;;
+  *)
+    # shellcheck disable=SC2086
+    stty -F "$2" $3
+    ln -s "$2" "/run/$1"
+    ;;
   esac
 }
-pumps=
+stdout=pipe stderr=pipe pumps=''
+# shellcheck source=/dev/null
 . "$job/settings"
 line stdout /dev/ttyS0 "$stdout"
 if [ "$stderr" = stdout ]; then
-  setsid chroot . /bin/sh "$job/command" </dev/null >/run/stdout 2>&1
+  setsid chroot . /bin/sh "$job/command" </dev/null >/run/stdout 2>&1 3>&- 4>&-
 else
   line stderr /dev/ttyS1 "$stderr"
-  setsid chroot . /bin/sh "$job/command" </dev/null >/run/stdout 2>/run/stderr
+  setsid chroot . /bin/sh "$job/command" </dev/null >/run/stdout 2>/run/stderr 3>&- 4>&-
 fi
 echo $? >"$job/status"
 

@@ -7,6 +7,7 @@ import os
 import pty
 import signal
 import subprocess
+import termios
 import time
 from pathlib import Path
 
@@ -84,13 +85,14 @@ def test_stdout_and_stderr_keep_their_order_where_both_go_the_same_way(sh):
 
 
 def test_a_terminal_is_one_inside_and_a_pipe_is_none(sh, start):
-    script = "test -t 1 && echo terminal || echo none"
+    script = "test -t 1 && stty size <&1 || echo none"
     assert sh(script).stdout == "none\n"
     ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (30, 100))
     with start("run", "--", "sh", "-c", script, stdout=theirs) as process:
         process.communicate()
     os.close(theirs)
-    assert os.read(ours, 100) == b"terminal\r\n"
+    assert os.read(ours, 100) == b"30 100\r\n"
     os.close(ours)
 
 

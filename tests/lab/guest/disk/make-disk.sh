@@ -27,7 +27,7 @@ ln -sf /lib/systemd/system/multi-user.target "$units/default.target"
 # logind stays installed, shutdown asks for it; it need not start.
 rm -f "$disk/lib/systemd/system/multi-user.target.wants/systemd-logind.service"
 
-mkdir -p -m 700 "$disk/root/.ssh"
+install -d -m 700 "$disk/root/.ssh"
 install -m 600 "$key" "$disk/root/.ssh/authorized_keys"
 ssh-keygen -q -A -f "$disk"
 echo '/dev/ubda / ext4 noatime,errors=remount-ro 0 0' >"$disk/etc/fstab"
