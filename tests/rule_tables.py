@@ -36,8 +36,8 @@ SCHEDULERS = ("rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh", "sh", "sed", "nq"
 
 # few values that are likely, so that services and servers resemble each other; the ends of each range among them
 ports = st.sampled_from([1, 80, 443, 65535]) | st.integers(1, 65535)
-ipv4_addresses = st.integers(1, 254).map(lambda number: f"198.51.100.{number}")
-ipv6_addresses = (st.integers(1, 9) | st.integers(1, 2**96 - 1)).map(lambda number: str(ipaddress.IPv6Address((0x20010DB8 << 96) + number)))
+ipv4_addresses = (st.integers(1, 3) | st.integers(1, 254)).map(lambda number: f"198.51.100.{number}")
+ipv6_addresses = (st.integers(1, 3) | st.integers(1, 2**96 - 1)).map(lambda number: str(ipaddress.IPv6Address((0x20010DB8 << 96) + number)))
 addresses = ipv4_addresses | ipv6_addresses
 thresholds = st.just((0, 0)) | st.tuples(st.integers(0, 65535), st.integers(0, 65535)).map(lambda pair: tuple(sorted(pair, reverse=True)))
 
@@ -74,7 +74,7 @@ def services(draw, ident):
 @st.composite
 def servers(draw, service_id):
     method = draw(st.sampled_from(["nat", "dr", "tun"]))
-    family = draw(addresses) if method == "tun" else draw(ipv6_addresses if service_id.family == IPV6 else ipv4_addresses)
+    address = draw(addresses if method == "tun" else ipv6_addresses if service_id.family == IPV6 else ipv4_addresses)
     port = draw(st.just(service_id.port) | ports) if method == "nat" or service_id.fwmark else service_id.port
     upper, lower = draw(thresholds)
     tunnel_type, tunnel_port, checksum = "ipip", 0, "none"
@@ -83,7 +83,7 @@ def servers(draw, service_id):
         tunnel_port = draw(ports) if tunnel_type == "gue" else 0
         checksum = draw(st.sampled_from({"ipip": ["none"], "gre": ["none", "csum"], "gue": ["none", "csum", "remcsum"]}[tunnel_type]))
     weight = draw(st.sampled_from([0, 1, MAX_WEIGHT]) | st.integers(0, MAX_WEIGHT))
-    return Server(ServerId(family, port), method, weight, upper, lower, tunnel_type, tunnel_port, checksum)
+    return Server(ServerId(address, port), method, weight, upper, lower, tunnel_type, tunnel_port, checksum)
 
 
 @st.composite
@@ -118,7 +118,7 @@ def daemons(draw, role, interfaces):
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# rule texts. NAT, TCP and so on stand in front of a case that needs a service to be there.
+# rule texts. TCP and MARKED stand in front where a service has to be there.
 
 TCP = "-A -t 198.51.100.1:80 -s wlc\n"
 SERVER = "-a -t 198.51.100.1:80 -r 198.51.100.11:80"
