@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import fcntl
 import os
+import re
 import shutil
 import signal
 import stat
@@ -77,12 +78,20 @@ def has_ipvs():
     return bool(modprobe) and subprocess.run([modprobe, "-nq", "ip_vs"]).returncode == 0
 
 
-def kernel_environment(scratch):
-    """The kernel's own environment. Its memory is a file: in /dev/shm if it can, else below SCRATCH."""
+def size(text):
+    """Bytes of a size as the kernel's mem= takes it, such as 512M or 2G."""
+    match = re.fullmatch(r"(\d+)([KMG])", text.upper())
+    if not match:
+        raise LabError(f"{text!r} is no size of memory: give a number with M or G, such as 512M")
+    return int(match[1]) << {"K": 10, "M": 20, "G": 30}[match[2]]
+
+
+def kernel_environment(scratch, memory):
+    """The kernel's own environment. Its memory is a file: in /dev/shm if there is room for it, else below SCRATCH."""
     environment = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/", "TERM": "linux"}
     try:
         shm = os.statvfs("/dev/shm")
-        usable = not shm.f_flag & os.ST_NOEXEC and shm.f_bavail * shm.f_frsize > 1 << 30 and os.path.ismount("/dev/shm")
+        usable = not shm.f_flag & os.ST_NOEXEC and shm.f_bavail * shm.f_frsize > size(memory) and os.path.ismount("/dev/shm")
     except OSError:
         usable = False
     if not usable:

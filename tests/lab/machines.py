@@ -166,6 +166,7 @@ class Lab:
                 raise host.LabError(f"machine {each.name} is named twice")
             if each.gateway and each.gateway not in {*names, *self.machines}:
                 raise host.LabError(f"machine {each.name}: its gateway {each.gateway} is no machine of this lab")
+            host.size(each.memory)
             if each.disk and not Path(each.disk).is_file():
                 raise host.LabError(f"machine {each.name}: no disk {each.disk}")
 
@@ -202,7 +203,7 @@ class Lab:
             ipv4, ipv6 = addresses(net, machine.number)
             arguments += [f"vec{index}:transport=raw,ifname={socket},depth=64,gro=1,mac={mac}", f"lab.eth{index}={ipv4}/24,{ipv6}/64"]
         arguments.append("lab.gw=" + ",".join(self.gateway(machine)))
-        host.detach([*self.network.inside(self.network.socket_hold), *arguments], folder / "console", env=host.kernel_environment(folder))
+        host.detach([*self.network.inside(self.network.socket_hold), *arguments], folder / "console", env=host.kernel_environment(folder, machine.memory))
 
     def gateway(self, machine):
         if machine.gateway:

@@ -98,7 +98,9 @@ class Network:
     def down(self):
         """End every process in the namespaces, wherever it came from; the namespaces go with the last of them."""
         held = {namespace(pid) for pid in (holder(self.client_hold), holder(self.socket_hold)) if pid}
-        held -= {None, namespace("self")}
+        held.discard(None)
+        if namespace("self") in held:
+            raise host.LabError("this is inside the lab that is to go: call from outside")
         while inmates := [entry.name for entry in Path("/proc").glob("[0-9]*") if namespace(entry.name) in held]:
             for pid in inmates:
                 try:

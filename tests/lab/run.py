@@ -27,6 +27,7 @@ def run(command, save=(), memory="1G"):
     memory: of the guest, as the kernel's mem= takes it; files the command writes lie in it too, up to 75 %.
     """
     host.need(host.FOR_RUN)
+    host.size(memory)
     cwd = os.getcwd()
     save = [os.path.realpath(path) for path in save]
     if cwd.startswith(HIDDEN) and not any(Path(cwd).is_relative_to(path) for path in save):
@@ -134,7 +135,7 @@ class Job:
         ]
         with open(self.path / "console", "wb") as console:
             self.kernel = subprocess.Popen(
-                arguments, env=host.kernel_environment(self.path), stdin=subprocess.DEVNULL, stdout=console, stderr=console,
+                arguments, env=host.kernel_environment(self.path, memory), stdin=subprocess.DEVNULL, stdout=console, stderr=console,
                 pass_fds=(out_end, err_end), start_new_session=True)
         pumps = []
         for source, end, target in ((out, out_end, 1), (err, err_end, 2)):

@@ -2,7 +2,6 @@
 """What needs no kernel: specifications of machines, locks, what is missing on the box."""
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 
@@ -30,6 +29,7 @@ def test_a_wrong_specification_names_what_is_wrong(spec, told):
 @pytest.mark.parametrize(("specs", "told"), [
     (["rs1", "rs1"], "rs1 is named twice"),
     (["rs1:gw=director"], "gateway director is no machine"),
+    (["rs1:mem=much"], "'much' is no size"),
     (["rs1:disk=/nonexistent"], "no disk /nonexistent"),
 ])
 def test_a_wrong_plan_starts_nothing(specs, told):
@@ -85,6 +85,11 @@ def running(pid):
 
 def test_memory_of_a_kernel_is_never_where_tmpdir_points(monkeypatch, tmp_path):
     monkeypatch.setenv("TMPDIR", "/somewhere")
-    assert host.kernel_environment(tmp_path).get("TMPDIR") in (None, str(tmp_path))
-    monkeypatch.setattr(os.path, "ismount", lambda path: False)
-    assert host.kernel_environment(tmp_path)["TMPDIR"] == str(tmp_path)
+    assert host.kernel_environment(tmp_path, "1M").get("TMPDIR") in (None, str(tmp_path))
+    assert host.kernel_environment(tmp_path, "90000G")["TMPDIR"] == str(tmp_path)
+
+
+def test_a_size_of_memory():
+    assert (host.size("256M"), host.size("2g")) == (256 << 20, 2 << 30)
+    with pytest.raises(LabError, match="'lots' is no size"):
+        host.size("lots")

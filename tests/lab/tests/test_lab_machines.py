@@ -208,12 +208,13 @@ def test_an_up_that_is_stopped_leaves_nothing_after_down(start, eventually, numb
     assert not remains(lab)
 
 
-def test_down_ends_everything_whatever_started_it(start, eventually):
+def test_down_ends_everything_whatever_started_it(command, start, eventually):
     lab = Lab("t-down")
     lab.up(["one"])
     held = {namespace(holder(lab.network.socket_hold)), namespace(holder(lab.network.client_hold))}
     with start("exec", "--lab", "t-down", "sleep", "1000") as guest, start("ssh", "--lab", "t-down", "one", "sleep 1000") as session:
         eventually(lambda: namespace(guest.pid) != namespace("self"))
+        assert command("exec", "--lab", "t-down", sys.executable, "-m", "tests.lab", "down", "--lab", "t-down").returncode == 125
         assert None not in held and namespace(guest.pid) in held
         os.kill(host.kernels(lab.directory)[0], signal.SIGKILL)  # a crash on top
         lab.down()
