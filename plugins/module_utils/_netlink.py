@@ -189,22 +189,24 @@ class Kernel:
         return outcomes
 
     def _send_batch(self, batch):
-        # Every failure is answered, success only where NLM_F_ACK asks for it: the last request does, so its answer closes the
-        # batch and silence about another means success. A lost answer shows as ENOBUFS.
+        # Every failure is answered, success only where NLM_F_ACK asks for it. One more message, which does nothing, asks for it
+        # and closes the batch: once it is answered, silence about another means success. A lost answer shows as ENOBUFS.
+        # The last operation itself can't close it: stopping a sync daemon that hasn't run yet ends in EINTR inside the kernel,
+        # which netlink never answers.
         first = self._sequence + 1
+        closing = self._sequence = first + len(batch)
         parts = []
         for number, (command, attributes) in enumerate(batch):
-            flags = _schema.NLM_F_ACK if number == len(batch) - 1 else 0
-            parts.append(_schema.pack_message(self._family, command, first + number, flags, attributes))
-        self._sequence += len(batch)
+            parts.append(_schema.pack_message(self._family, command, first + number, 0, attributes))
+        parts.append(_schema.pack_noop(closing))
         self._socket.sendto(b"".join(parts), (0, 0))
         outcomes = [0] * len(batch)
         try:
-            for message in self._receive(first, len(batch)):
+            for message in self._receive(first, len(batch) + 1):
+                if message.sequence == closing:
+                    return outcomes
                 if message.type == _schema.NLMSG_ERROR:
                     outcomes[message.sequence - first] = _schema.error_number(message)
-                    if message.sequence == self._sequence:
-                        return outcomes
         except OSError as error:
             if error.errno not in (errno.ENOBUFS, errno.EAGAIN):
                 raise
@@ -291,6 +293,13 @@ def _error(number, operation):
         hint = "This kernel's IPVS has no support for IPv6"
     elif number == errno.ENODEV and kind == _plan.START_DAEMON:
         hint = "interface: %r: there is no such interface in this network namespace" % operation.after.interface
+    elif number in (errno.ENETUNREACH, errno.EADDRNOTAVAIL) and kind == _plan.START_DAEMON:
+        hint = "multicast_group: %r: interface %r has no address of that family" % (
+            operation.after.multicast_group,
+            operation.after.interface,
+        )
+    elif number == errno.EINVAL and kind == _plan.SET_TIMEOUTS:
+        hint = "This kernel takes no timeout that is so long"
     elif number == errno.EINVAL and kind == _plan.ADD_SERVER:
         hint = (
             "The kernel refuses a server whose address is not unicast, and one of the other address family while a sync daemon runs"

@@ -86,6 +86,11 @@ def pack_message(family, command, sequence, flags, attributes=b""):
     return _HEADER.pack(20 + len(attributes), family, flags | NLM_F_REQUEST, sequence, 0, command, VERSION, 0) + attributes
 
 
+def pack_noop(sequence):
+    """A message that does nothing and is answered."""
+    return _NLMSGHDR.pack(16, NLMSG_NOOP, NLM_F_REQUEST | NLM_F_ACK, sequence, 0)
+
+
 def split_messages(data):
     """The messages in one datagram, as a list of Message. Raises ValueError where the datagram was cut short."""
     messages, position = [], 0

@@ -31,6 +31,7 @@ extends_documentation_fragment:
   - lvs.ipvs.service.identity
 notes:
   - Without O(address) and O(fwmark), the counters of all services are zeroed.
+  - The kernel sums its counters up every two seconds, so what was counted just before may show up just after.
 seealso:
   - module: lvs.ipvs.ipvs_info
 """
