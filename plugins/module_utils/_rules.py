@@ -19,23 +19,13 @@ from typing import Any, NamedTuple, Optional, Tuple
 
 from ansible_collections.lvs.ipvs.plugins.module_utils import _model
 from ansible_collections.lvs.ipvs.plugins.module_utils._errors import IpvsError, OptionError
-from ansible_collections.lvs.ipvs.plugins.module_utils._model import (
-    IPV6,
-    PROTOCOLS,
-    SCHEDULER_FLAGS,
-    host_mask,
-    join_port,
-    netmask_number,
-    server_order,
-    service_order,
-)
 
-_PROTOCOL_OPTIONS = {PROTOCOLS["tcp"]: "-t", PROTOCOLS["udp"]: "-u", PROTOCOLS["sctp"]: "--sctp-service"}
+_PROTOCOL_OPTIONS = {_model.PROTOCOLS["tcp"]: "-t", _model.PROTOCOLS["udp"]: "-u", _model.PROTOCOLS["sctp"]: "--sctp-service"}
 _FORWARD_OPTIONS = {"nat": "-m", "tun": "-i", "dr": "-g", "local": "-g"}
 _CHECKSUM_OPTIONS = {"none": "--tun-nocsum", "csum": "--tun-csum", "remcsum": "--tun-remcsum"}
 
 # A scheduler flag is a bit to the kernel; ipvsadm names it after what the scheduler makes of it.
-_COMMON_FLAGS = dict(zip(SCHEDULER_FLAGS, ("flag-1", "flag-2", "flag-3")))
+_COMMON_FLAGS = dict(zip(_model.SCHEDULER_FLAGS, ("flag-1", "flag-2", "flag-3")))
 _NAMED_FLAGS = {
     "sh": dict(_COMMON_FLAGS, fallback="sh-fallback", port="sh-port"),
     "mh": dict(_COMMON_FLAGS, fallback="mh-fallback", port="mh-port"),
@@ -58,9 +48,9 @@ _DAEMON_OPTIONS = (
 def service_words(ident):
     """The words that name a virtual service (a ServiceId): ``-t 198.51.100.1:80``, ``-f 7 -6``."""
     if ident.fwmark:
-        return "-f %d%s" % (ident.fwmark, " -6" if ident.family == IPV6 else "")
+        return "-f %d%s" % (ident.fwmark, " -6" if ident.family == _model.IPV6 else "")
     # the kernel takes services of any protocol; --xxx-service is how ipvsadm writes one that it has no option for
-    return "%s %s" % (_PROTOCOL_OPTIONS.get(ident.protocol, "--xxx-service"), join_port(ident.address, ident.port))
+    return "%s %s" % (_PROTOCOL_OPTIONS.get(ident.protocol, "--xxx-service"), _model.join_port(ident.address, ident.port))
 
 
 def render_service(service):
@@ -68,7 +58,7 @@ def render_service(service):
     words = [service_words(service.id), "-s", service.scheduler]
     if service.persistence_timeout:
         words += ["-p", str(service.persistence_timeout)]
-        if service.persistence_netmask != host_mask(service.id.family):
+        if service.persistence_netmask != _model.host_mask(service.id.family):
             words += ["-M", _netmask_word(service)]
     if service.scheduler_flags:
         names = _NAMED_FLAGS.get(service.scheduler, _COMMON_FLAGS)
@@ -81,9 +71,9 @@ def render_service(service):
 
 
 def _netmask_word(service):
-    if service.id.family == IPV6:
+    if service.id.family == _model.IPV6:
         return service.persistence_netmask
-    return socket.inet_ntoa(netmask_number(service.persistence_netmask).to_bytes(4, "big"))
+    return socket.inet_ntoa(_model.netmask_number(service.persistence_netmask).to_bytes(4, "big"))
 
 
 def render_server(service_id, server):
@@ -92,7 +82,7 @@ def render_server(service_id, server):
 
 
 def _server_words(server):
-    words = "-r %s %s -w %d" % (join_port(*server.id), _FORWARD_OPTIONS[server.forward_method], server.weight)
+    words = "-r %s %s -w %d" % (_model.join_port(*server.id), _FORWARD_OPTIONS[server.forward_method], server.weight)
     if server.upper_threshold:
         words += " -x %d" % server.upper_threshold
     if server.lower_threshold:
@@ -110,14 +100,14 @@ def render_entry(entry):
     """A whole Entry as a list of lines: the service, then its servers in the order of ``server_order``."""
     head = "-a %s " % service_words(entry.service.id)
     lines = ["-A " + render_service(entry.service)]
-    lines += [head + _server_words(entry.servers[ident]) for ident in sorted(entry.servers, key=server_order)]
+    lines += [head + _server_words(entry.servers[ident]) for ident in sorted(entry.servers, key=_model.server_order)]
     return lines
 
 
 def render_table(table):
     """A Table of whole entries as rule text in the order of ``service_order``; an empty table as the empty string."""
     lines = []
-    for ident in sorted(table, key=service_order):
+    for ident in sorted(table, key=_model.service_order):
         lines += render_entry(table[ident])
     return "".join([line + "\n" for line in lines])
 
@@ -180,8 +170,15 @@ class _Option(NamedTuple):
 
 def _spellings():
     """Every word of the language, short and long -> its _Option."""
-    commands = "A add-service E edit-service D delete-service a add-server e edit-server d delete-server C clear".split()
     flags = (
+        ("-A", "--add-service", "command", None),
+        ("-E", "--edit-service", "command", None),
+        ("-D", "--delete-service", "command", None),
+        ("-a", "--add-server", "command", None),
+        ("-e", "--edit-server", "command", None),
+        ("-d", "--delete-server", "command", None),
+        ("-C", "--clear", "command", None),
+        ("--set", None, "command", None),
         ("-6", "--ipv6", "six", True),
         ("-o", "--ops", "one_packet", True),
         ("-m", "--masquerading", "forward_method", "nat"),
@@ -190,7 +187,6 @@ def _spellings():
         ("--tun-nocsum", None, "tunnel_checksum", "none"),
         ("--tun-csum", None, "tunnel_checksum", "csum"),
         ("--tun-remcsum", None, "tunnel_checksum", "remcsum"),
-        ("--set", None, "command", None),
     )
     valued = (
         ("-t", "--tcp-service", "service"),
@@ -211,7 +207,6 @@ def _spellings():
         ("--stop-daemon", None, "command"),
     )
     options = [(_Option("-p", "persistence_timeout", _OPTIONAL), "--persistent")]
-    options += [(_Option("-" + short, "command", _NONE), "--" + long) for short, long in zip(commands[::2], commands[1::2])]
     options += [(_Option(name, field, _NONE, constant), long) for name, long, field, constant in flags]
     options += [(_Option(name, field, _NEEDED), long) for name, long, field in valued]
     options += [(_Option(name, field, _NEEDED), None) for field, name in _DAEMON_OPTIONS]
@@ -280,9 +275,6 @@ class _Line:
         place = [match.start() for match in re.finditer(r"\S+", self.text)][index]
         whole = self.words[index]
         return RuleError(self.number, place + 1 + (whole.find(word) if word else 0), word or whole, remedy)
-
-    def value(self, field):
-        return self.found[field][1]
 
     def refuse(self, error, fallback):
         """The RuleError for what the model says (an OptionError); ``fallback``: the field it speaks of, where the rule lacks that."""
@@ -425,7 +417,7 @@ class _Reader:
 
     def _service(self, line, ident):
         options = {field: _value(line, field) for field in line.found if field in _model.Service._fields}
-        if "persistence_netmask" in options and ident.family != IPV6 and not _DOTTED.match(options["persistence_netmask"]):
+        if "persistence_netmask" in options and ident.family != _model.IPV6 and not _DOTTED.match(options["persistence_netmask"]):
             raise line.error(
                 line.found["persistence_netmask"][2],
                 "give the mask of an IPv4 service in dotted form, such as 255.255.255.0; ipvsadm takes a plain number for an address",
@@ -463,7 +455,7 @@ class _Reader:
         if "server" not in line.found:
             raise line.error(_command_index(line), "name the real server: -r ADDRESS or -r ADDRESS:PORT")
         _option, word, index = line.found["server"]
-        address, port = _address_and_port(line, word, index, _model.protocol_name(ident.protocol or PROTOCOLS["tcp"]))
+        address, port = _address_and_port(line, word, index, _model.protocol_name(ident.protocol or _model.PROTOCOLS["tcp"]))
         try:
             return _model.server_id({"address": address, "port": port}, ident)
         except OptionError as error:

@@ -277,7 +277,7 @@ def test_to_ipvsadm_takes_what_ipvs_info_returned():
         ({"services": [], "timeout": {}}, "found timeout"),
         (["web"], "services"),
         ([{"fwmark": 7, "schedular": "rr"}], "schedular.*Supported parameters include"),
-        ([{"address": "198.51.100.1", "port": "http"}], "port.*http"),
+        ([{"address": "198.51.100.1", "port": "http"}], "port.* int"),
         ([{"address": "198.51.100.1", "port": 80, "protocol": "icmp"}], "tcp, udp, sctp"),
         ([{"fwmark": 7}, {"fwmark": 7}], r"services\[1\].fwmark: 'fwmark 7': this service stands in the list twice"),
         ([{"fwmark": 7}, {"address": "198.51.100.1", "port": 0}], r"services\[1\].port: 0: port 0 .* needs persistence"),
