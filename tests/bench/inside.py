@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Everything that is measured, in the lab's kernel."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+import time
+from importlib.metadata import version
+from typing import NamedTuple
+
+from . import growth, library, measure, report, tasks
+from .tables import Size
+
+
+class Extent(NamedTuple):
+    """How much is measured: sizes of tables, and how many rounds."""
+
+    table: Size
+    table_rounds: int
+    large: Size | None
+    large_rounds: int
+    stock: Size
+    task_service: Size
+    task_table: Size
+    task_large: Size
+    task_rounds: int
+    growth: tuple
+    growth_rounds: int
+
+
+FULL = Extent(Size(1000, 10), 5, Size(10000, 5), 2, Size(50, 10), Size(1, 10), Size(100, 5), Size(1000, 10), 3, (Size(10, 9), Size(100, 9), Size(1000, 9), Size(5000, 9)), 3)
+QUICK = Extent(Size(200, 10), 2, None, 0, Size(10, 10), Size(1, 3), Size(10, 5), Size(100, 10), 1, (Size(10, 9), Size(100, 9)), 1)
+
+
+def measure_all(quick, only, results):
+    """Measure the parts named in ``only`` (a list, or None: all) and write the results into the folder ``results``."""
+    for module in ("ip_vs", "ip_vs_wrr"):
+        subprocess.run(["modprobe", module], check=True)
+    extent = QUICK if quick else FULL
+    parts = only or ("library", "tasks", "growth")
+    start = time.monotonic()
+    lines, costs, peaks = [], [], {}
+    if "library" in parts:
+        lines += library_lines(extent)
+    if "tasks" in parts:
+        lines += task_lines(extent)
+    if "growth" in parts:
+        costs, peaks = growth_lines(extent)
+    report.write(results, machine(time.monotonic() - start), lines, costs, peaks)
+    print((results / "results.md").read_text())
+
+
+def say(text):
+    print(f"bench: {text}", file=sys.stderr, flush=True)
+
+
+def machine(duration):
+    return {
+        "Kernel": f"{platform.release()} ({platform.machine()}), one CPU",
+        "Python": platform.python_version(),
+        "ansible-core": version("ansible-core"),
+        "pyroute2": version("pyroute2"),
+        "ipvsadm": subprocess.run(["ipvsadm", "--version"], check=True, capture_output=True, text=True).stdout.split()[1],
+        "Taken in": f"{duration / 60:.1f} minutes",
+    }
+
+
+def library_lines(extent):
+    lines = compared(extent.table, extent.table_rounds, targets=True)
+    stock = extent.stock
+    say(f"pyroute2's classes, {stock}")
+    factor = extent.table.entries / stock.entries
+    taken = measure.in_turn(2, {"stock": lambda clock: library.stock_pyroute2(library.tables.options(stock), clock)})
+    group = lines[0].group
+    for line in list(lines):
+        theirs = taken.get(("stock", line.name))
+        if theirs:
+            lines.append(report.Line(group, line.name, line.ours[: len(theirs)], "pyroute2's IPVS classes", [factor * each for each in theirs], factor=factor))
+    if extent.large:
+        lines += compared(extent.large, extent.large_rounds, targets=False)
+    return lines
+
+
+def compared(size, rounds, targets):
+    say(f"library, {size}, {rounds} rounds")
+    taken = library.compare(size, rounds)
+    group = f"Library and kernel, {size} servers"
+
+    def line(name, against, theirs, limit=None):
+        return report.Line(group, name, taken["ours", name], against, theirs, limit if targets else None)
+
+    return [
+        line("apply", "ipvsadm -R", taken["ipvsadm", "apply"], 0.9),
+        line("read", "ipvsadm -S -n", taken["ipvsadm", "read"], 0.7),
+        line("nothing to do", "ipvsadm -S -n", taken["ipvsadm", "read"], 1.2),
+        line("one weight", "nothing to do", taken["ours", "nothing to do, again"], 1.05),
+        line("one weight", "ipvsadm -e, once", taken["ipvsadm", "one weight"]),
+        line("prune half", "ipvsadm -R of -D lines", taken["ipvsadm", "prune half"]),
+    ]
+
+
+def task_lines(extent):
+    say(f"tasks, {extent.task_rounds} rounds")
+    taken = tasks.compare(extent.task_service, extent.task_table, extent.task_large, extent.task_rounds)
+    nothing = taken["start | command true"]
+    start, service = "Starting a module", f"Tasks: a service with {extent.task_service.servers} servers"
+    table, large = f"Tasks: a table of {extent.task_table} servers", f"Tasks: a table of {extent.task_large} servers, nothing to do"
+    lines = [
+        report.Line(start, name, taken[f"start | {name}"], "command: /bin/true", nothing, limit)
+        for name, limit in (("ipvs_info", 1.4), ("ipvs_modules", 1.4), ("ping", None))
+    ]
+    for run in ("first run", "second run"):
+        lines.append(report.Line(service, run, taken[f"service | ours | {run}"], "a loop of command: ipvsadm", taken[f"service | loop | {run}"], 1 / 8))
+    for run in ("first run", "second run"):
+        theirs = [sum(pair) for pair in zip(taken[f"table | template | {run}"], taken[f"table | restore | {run}"], strict=True)]
+        lines.append(report.Line(table, run, taken[f"table | ours | {run}"], "template, then ipvsadm -C and -R", theirs))
+    for way, limit in (("services", 3), ("rules", 3)):
+        lines.append(report.Line(large, f"ipvs_table with {way}", taken[f"large | {way} | nothing to do"], "command: /bin/true", nothing, limit))
+    return lines
+
+
+def growth_lines(extent):
+    costs = {}
+    peaks = {}
+    for number in range(extent.growth_rounds):
+        for size in extent.growth:
+            say(f"cost of an entry, {size}, round {number + 1}")
+            taken = growth.measure_size(size)
+            peaks[f"the library, {size.entries:,} entries"] = taken.pop("peak")
+            for name, seconds in taken.items():
+                costs.setdefault(name, {}).setdefault(size.entries, []).append(seconds / size.entries * 1e6)
+    largest = extent.growth[-1]
+    say(f"memory of a whole module, {largest}")
+    peaks[f"ipvs_table, {largest.entries:,} entries"] = growth.measure_module(largest)
+    return [report.Growth(name, {size: measure.median(each) for size, each in sizes.items()}) for name, sizes in costs.items()], peaks
