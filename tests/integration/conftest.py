@@ -74,6 +74,9 @@ def new_netns():
     name = "test%d" % next(_numbers)
     path = "/run/netns/" + name
     os.makedirs("/run/netns", exist_ok=True)
+    if not os.path.ismount("/run/netns"):  # ip would mount it over what we mount there
+        _call("mount", b"/run/netns", b"/run/netns", None, _MS_BIND, None)
+        _call("mount", None, b"/run/netns", None, _MS_SHARED, None)
     with open(path, "x"):
         pass
     outer = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
@@ -91,7 +94,7 @@ def new_netns():
         os.unlink(path)
 
 
-_CLONE_NEWNET, _MS_BIND, _MNT_DETACH = 0x40000000, 0x1000, 2
+_CLONE_NEWNET, _MS_BIND, _MS_SHARED, _MNT_DETACH = 0x40000000, 0x1000, 1 << 20, 2
 _SIOCSIFFLAGS, _IFF_UP = 0x8914, 1
 
 
