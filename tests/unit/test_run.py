@@ -17,6 +17,7 @@ BROKEN_FIXTURE = "import pytest\n@pytest.fixture\ndef broken(): raise ValueError
 def count(tmp_path, monkeypatch):
     """Run a stage of one command; return passed, failed and skipped tests."""
     monkeypatch.setattr(run, "RESULTS", tmp_path)
+    monkeypatch.setitem(run.ENVIRONMENT, "PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # starts faster
 
     def count(*command):
         outcome = run.run(run.Stage("stage", "title", (command,)))
