@@ -28,7 +28,10 @@ def schema(modes=("ipvs", "iptables"), section=("scheduler",)) -> dict:
 
 
 class EksEndpoint(JsonServer):
-    """``values``: the add-on's configuration values, None for no add-on. ``error``: (code, message) with which the next update fails."""
+    """``values``: the add-on's configuration values, None for no add-on. ``error``: (code, message) with which the next update fails.
+
+    ``failed``: whether the last update failed.
+    """
 
     def __init__(self, values: str | None, version="v1.33.5-eksbuild.2"):
         super().__init__()
@@ -37,6 +40,7 @@ class EksEndpoint(JsonServer):
         self.schema = schema()
         self.error: tuple[str, str] | None = None
         self.has_addon = values is not None
+        self.failed = False
         self._pending = 0
 
     def updates(self) -> list[dict]:
@@ -59,7 +63,7 @@ class EksEndpoint(JsonServer):
         raise Error(400, {"message": f"the stand-in does not answer {method} {path}"}, {"x-amzn-ErrorType": "InvalidRequestException"})
 
     def _addon(self):
-        status = "UPDATING" if self._pending else "ACTIVE"
+        status = "UPDATING" if self._pending else "UPDATE_FAILED" if self.failed else "ACTIVE"
         self._pending = max(self._pending - 1, 0)
         addon = {"addonName": "kube-proxy", "clusterName": CLUSTER, "status": status, "addonVersion": self.version, "health": {"issues": []}}
         return {**addon, "configurationValues": self.values} if self.values else addon
@@ -68,6 +72,7 @@ class EksEndpoint(JsonServer):
         if self._pending:
             raise Error(409, {"message": "an update is under way"}, {"x-amzn-ErrorType": "ResourceInUseException"})
         self._pending = STEPS
+        self.failed = bool(self.error)
         if not self.error:
             self.values = body["configurationValues"]
         return {"id": "11111111-2222-3333-4444-555555555555", "status": "InProgress", "type": "AddonUpdate", "params": [], "errors": []}

@@ -138,7 +138,7 @@ def test_eks_addon_refusals(play):
         settings = {"kube_proxy_mode": "ipvs", "kube_proxy_eks_cluster": CLUSTER, "kube_proxy_restart": False}
         unknown = play(eks=eks, kube_proxy_strict_arp=True, **settings)
         assert unknown.failed
-        assert "cannot be told ipvs.strictARP, only ipvs.scheduler, mode" in unknown.text
+        assert "cannot be told ipvs.strictARP, only mode, ipvs.scheduler" in unknown.text
         assert "kube_proxy_strict_arp" in unknown.text
 
         eks.schema = schema(modes=("iptables", "nftables"))
@@ -153,6 +153,11 @@ def test_eks_addon_refusals(play):
         assert conflict.failed
         assert "ConfigurationConflict: Conflicts found when trying to apply" in conflict.text
         assert "set kube_proxy_eks_resolve_conflicts to OVERWRITE" in conflict.text
+
+        eks.error, eks.values = None, '{"mode": "ipvs"}'
+        again = play(eks=eks, **settings)
+        assert not again.failed, again.output
+        assert len(eks.updates()) == 2, "the values are there, the update had failed"
 
         cluster = play(eks=eks, **{**settings, "kube_proxy_eks_cluster": "typo"})
         assert cluster.failed
