@@ -10,7 +10,7 @@ name: from_ipvsadm
 short_description: Read ipvsadm rule text
 version_added: 0.1.0
 author:
-  - Contributors to the lvs.ipvs project (@lvs-ipvs)
+  - Contributors to the lvs.ipvs project (@lvs-project)
 description:
   - Takes rule text as C(ipvsadm --save --numeric) writes and C(ipvsadm --restore) reads it, and returns the virtual services,
     timeouts and sync daemons that it makes of an empty table, with the options of the collection's modules.

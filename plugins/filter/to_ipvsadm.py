@@ -10,7 +10,7 @@ name: to_ipvsadm
 short_description: Write ipvsadm rule text
 version_added: 0.1.0
 author:
-  - Contributors to the lvs.ipvs project (@lvs-ipvs)
+  - Contributors to the lvs.ipvs project (@lvs-project)
 description:
   - Takes virtual services, and where wanted timeouts and sync daemons, and returns them as rule text that C(ipvsadm --restore)
     reads. Services and servers are sorted, so that the same table gives the same text.
