@@ -31,7 +31,7 @@ DEFAULT_SCHEDULER = "wlc"
 MAX_NAME = 15  # IP_VS_SCHEDNAME_MAXLEN and IP_VS_PENAME_MAXLEN are 16 with the closing NUL
 MAX_PORT = 65535
 MAX_WEIGHT = 2147483647
-MAX_THRESHOLD = 65535
+MAX_THRESHOLD = 2147483647
 MAX_FWMARK = 4294967295
 MAX_TIMEOUT = 86400 * 31  # ipvsadm's limit; the kernel's depends on its HZ
 
@@ -175,22 +175,20 @@ def host_mask(family):
 
 def normal_netmask(text, family, option="persistence_netmask"):
     """A netmask (prefix length, with or without a slash, or dotted for IPv4) in the form that Service holds."""
-    bits = 128 if family == IPV6 else 32
+    lowest, bits = (1, 128) if family == IPV6 else (0, 32)  # the kernel takes 0 (all clients count as one) for IPv4 only
     word = str(text).lstrip("/")
     if word.isdecimal():
-        if 1 <= int(word) <= bits:
+        if lowest <= int(word) <= bits:
             return str(int(word))
     elif family == IPV4:
         try:
-            mask = int.from_bytes(socket.inet_pton(family, word), "big")
+            return netmask_text(int.from_bytes(socket.inet_pton(family, word), "big"))
         except OSError:
-            mask = 0
-        if mask:
-            return netmask_text(mask)
+            pass
     raise OptionError(
         option,
         text,
-        "give a prefix length from 1 to %d%s" % (bits, ", or a dotted mask such as 255.255.255.0" if bits == 32 else ""),
+        "give a prefix length from %d to %d%s" % (lowest, bits, ", or a dotted mask such as 255.255.255.0" if bits == 32 else ""),
     )
 
 
@@ -321,7 +319,7 @@ def overlay_server(wish, current=None):
 def check_server(server, service, wish=None, path=""):
     """Raise OptionError where a whole Server breaks a rule. ``service``: the ServiceId; ``wish``: what was asked, if anything."""
     method, port = server.forward_method, server.id.port
-    if not service.fwmark and method in ("dr", "tun") and port != service.port:
+    if not service.fwmark and method != "nat" and port != service.port:
         raise OptionError(
             path + "port",
             port,
