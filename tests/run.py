@@ -37,6 +37,7 @@ ENVIRONMENT = {
 }
 RUNNING: set[int] = set()  # process groups
 INTERRUPTED = threading.Event()
+SCENARIOS = sorted(path.parent.name for path in (ROOT / "extensions/molecule").glob("*/molecule.yml"))
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,7 @@ STAGES = [
     )),
     Stage("lab", "the lab itself", (pytest("lab", "tests/lab/tests"),)),
     Stage("machines", "playbooks on whole machines", (pytest("machines", "tests/machines"),)),
+    Stage("molecule", "roles on whole machines, one test a scenario", tuple(("molecule", "test", "--scenario-name", name) for name in SCENARIOS)),
 ]
 
 
