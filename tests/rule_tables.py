@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from ansible_collections.lvs.ipvs.plugins.module_utils._model import (
     IPV4,
     IPV6,
+    MAX_THRESHOLD,
     MAX_TIMEOUT,
     MAX_WEIGHT,
     PROTOCOLS,
@@ -39,7 +40,8 @@ ports = st.sampled_from([1, 80, 443, 65535]) | st.integers(1, 65535)
 ipv4_addresses = (st.integers(1, 3) | st.integers(1, 254)).map(lambda number: f"198.51.100.{number}")
 ipv6_addresses = (st.integers(1, 3) | st.integers(1, 2**96 - 1)).map(lambda number: str(ipaddress.IPv6Address((0x20010DB8 << 96) + number)))
 addresses = ipv4_addresses | ipv6_addresses
-thresholds = st.just((0, 0)) | st.tuples(st.integers(0, 65535), st.integers(0, 65535)).map(lambda pair: tuple(sorted(pair, reverse=True)))
+limits = st.integers(0, MAX_THRESHOLD)
+thresholds = st.just((0, 0)) | st.tuples(limits, limits).map(lambda pair: tuple(sorted(pair, reverse=True)))
 
 
 @st.composite
@@ -57,7 +59,7 @@ def services(draw, ident):
     timeout, netmask = 0, host_mask(ident.family)
     if needs_persistence or draw(st.booleans()):
         timeout = draw(st.sampled_from([1, 360, MAX_TIMEOUT]) | st.integers(1, MAX_TIMEOUT))
-        masks = st.integers(1, 128).map(str) if ident.family == IPV6 else st.integers(1, 32).map(str) | st.integers(1, 2**32 - 1).map(netmask_text)
+        masks = st.integers(1, 128).map(str) if ident.family == IPV6 else st.integers(0, 2**32 - 1).map(netmask_text) | st.integers(0, 32).map(str)
         netmask = draw(st.just(netmask) | masks)
     flags = draw(st.sets(st.sampled_from(SCHEDULER_FLAGS)))
     return Service(
