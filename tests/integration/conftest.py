@@ -74,9 +74,10 @@ def new_netns():
     name = "test%d" % next(_numbers)
     path = "/run/netns/" + name
     os.makedirs("/run/netns", exist_ok=True)
-    if not os.path.ismount("/run/netns"):  # ip would mount it over what we mount there
-        _call("mount", b"/run/netns", b"/run/netns", None, _MS_BIND, None)
-        _call("mount", None, b"/run/netns", None, _MS_SHARED, None)
+    with open("/proc/self/mounts") as mounts:
+        if " /run/netns " not in mounts.read():  # ip would mount it over what we mount there
+            _call("mount", b"/run/netns", b"/run/netns", None, _MS_BIND, None)
+            _call("mount", None, b"/run/netns", None, _MS_SHARED, None)
     with open(path, "x"):
         pass
     outer = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
