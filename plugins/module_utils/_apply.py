@@ -36,10 +36,13 @@ def reconcile(kernel, read, plan, check_mode, rollback=True):
         if not failed:
             return _plan.Plan(tuple(done), before, wanted.after)
         operation, outcome = failed[0]
-        if attempt < _TRIES and _changed_meanwhile(operation, outcome):
-            continue
+        error = operation_error(outcome, operation)
+        if _changed_meanwhile(operation, outcome):
+            if attempt < _TRIES:
+                continue
+            error = "%s. Somebody else changes the table at the same time; gave up after %d tries" % (error, _TRIES)
         unknown = [lost for lost, code in failed if code is None]
-        raise _failure(kernel, operation_error(outcome, operation), done + unknown, unknown, rollback)
+        raise _failure(kernel, error, done + unknown, unknown, rollback)
 
 
 def _changed_meanwhile(operation, outcome):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-import traceback
 from functools import partial
 
 from ansible.module_utils.basic import missing_required_lib
@@ -32,7 +31,7 @@ def run(module, action):
             exception=error.trace,
         )
     except IpvsError as error:
-        module.fail_json(msg=str(error), exception=traceback.format_exc(), **error.details)
+        module.fail_json(msg=str(error), **error.details)
     result = dict(answer.values, changed=answer.changed)
     if context.diff and answer.before is not None:
         result["diff"] = {"before": answer.before, "after": answer.after}
