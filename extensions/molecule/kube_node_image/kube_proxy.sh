@@ -1,3 +1,4 @@
+#!/bin/sh
 # SPDX-License-Identifier: GPL-3.0-or-later
 # What kube-proxy in IPVS mode leaves on a node with two services: its interface, ipsets, masquerading, and the table.
 set -eu
