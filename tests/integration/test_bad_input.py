@@ -62,8 +62,11 @@ CASES = {
     # a service's rules
     "port 0": (service(port=0), ["port: 0", "needs persistence: set persistence_timeout"]),
     "netmask without persistence": (service(persistence_netmask="24"), ["persistence_netmask: '24'", "set persistence_timeout"]),
-    "netmask": (service(persistence_timeout=60, persistence_netmask="33"), ["persistence_netmask: '33'", "1 to 32", "255.255.255.0"]),
-    "netmask 0": (service(persistence_timeout=60, persistence_netmask="0.0.0.0"), ["persistence_netmask: '0.0.0.0'", "1 to 32"]),
+    "netmask": (service(persistence_timeout=60, persistence_netmask="33"), ["persistence_netmask: '33'", "0 to 32", "255.255.255.0"]),
+    "netmask 0 for IPv6": (
+        ("ipvs_service", dict(address="2001:db8::80", port=80, persistence_timeout=60, persistence_netmask="0")),
+        ["persistence_netmask: '0'", "1 to 128"],
+    ),
     "dotted for IPv6": (
         ("ipvs_service", dict(address="2001:db8::80", port=80, persistence_timeout=60, persistence_netmask="255.255.255.0")),
         ["persistence_netmask: '255.255.255.0'", "1 to 128"],
@@ -74,12 +77,13 @@ CASES = {
     "purge without servers": (service(purge_servers=True), ["purge_servers is True but all of the following are missing: servers"]),
     # a server's rules
     "weight": (server(weight=-1), ["weight: -1", "0 to 2147483647"]),
-    "upper threshold": (server(upper_threshold=65536), ["upper_threshold: 65536", "0 to 65535"]),
-    "lower threshold": (server(lower_threshold=-1), ["lower_threshold: -1", "0 to 65535"]),
+    "upper threshold": (server(upper_threshold=-1), ["upper_threshold: -1", "0 to 2147483647"]),
+    "lower threshold": (server(lower_threshold=-1), ["lower_threshold: -1", "0 to 2147483647"]),
     "lower above upper": (server(upper_threshold=5, lower_threshold=6), ["lower_threshold: 6", "upper_threshold, which is 5"]),
     "lower above upper that is there": (("ipvs_server", dict(SERVER, lower_threshold=101)), ["lower_threshold: 101", "which is 100"]),
     "upper below lower that is there": (("ipvs_server", dict(SERVER, upper_threshold=49)), ["lower_threshold: 50", "which is 49"]),
     "dr with another port": (server(port=8080), ["port: 8080", "forward_method dr", "the service's own port, 80", "nat"]),
+    "local with another port": (server(port=8080, forward_method="local"), ["port: 8080", "forward_method local", "80"]),
     "tun with another port": (server(port=8080, forward_method="tun"), ["port: 8080", "forward_method tun", "80"]),
     "mixed families": (server(address="2001:db8::11"), ["address: '2001:db8::11'", "other address family", "forward_method tun"]),
     "mixed families with nat": (server(address="2001:db8::11", forward_method="nat"), ["address: '2001:db8::11'", "forward_method tun"]),

@@ -66,6 +66,7 @@ def test_walk_through(ipvs):
             dict(WEB, persistence_timeout=60, persistence_netmask="255.0.255.0"),
             "-A -t 203.0.113.80:80 -s wlc -p 60 -M 255.0.255.0",
         ),
+        (dict(WEB, persistence_timeout=60, persistence_netmask="0"), "-A -t 203.0.113.80:80 -s wlc -p 60 -M 0.0.0.0"),
         (dict(WEB6, persistence_timeout=60, persistence_netmask="64"), "-A -t [2001:db8::80]:80 -s wlc -p 60 -M 64"),
         (dict(MARK, persistence_timeout=60, persistence_netmask="16"), "-A -f 7 -s wlc -p 60 -M 255.255.0.0"),
         (dict(WEB, port=0, persistence_timeout=300), "-A -t 203.0.113.80:0 -s wlc -p 300"),

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The model: normalising, overlays and rules. The wording of each error for a user is in tests/integration/test_bad_input.py."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.lvs.ipvs.plugins.module_utils import _model
+from ansible_collections.lvs.ipvs.plugins.module_utils._errors import OptionError
+
+from tests import rule_tables
+
+from . import strategies
+
+WEB = _model.ServiceId(_model.IPV4, 6, "203.0.113.80", 80, 0)
+
+
+@pytest.mark.parametrize(
+    "text, normal",
+    [
+        ("203.0.113.7", "203.0.113.7"),
+        ("2001:DB8:0:0:0:0:0:1", "2001:db8::1"),
+        ("2001:db8::203.0.113.7", "2001:db8::cb00:7107"),
+        ("::ffff:203.0.113.7", "::ffff:203.0.113.7"),
+    ],
+)
+def test_one_spelling_of_an_address(text, normal):
+    assert _model.normal_address(text) == normal
+
+
+@pytest.mark.parametrize("text", ["", "www", "203.0.113", "203.0.113.256", "0x7f.1", "203.0.113.7 ", "fe80::1%eth0", "[2001:db8::1]", "a\0b", None, 7])
+def test_what_is_no_address(text):
+    with pytest.raises(OptionError) as error:
+        _model.normal_address(text, "services[3].address")
+    assert error.value.option == "services[3].address" and error.value.value == text
+
+
+@given(strategies.services)
+def test_a_normal_netmask_is_normal(service):
+    family, netmask = service.id.family, service.persistence_netmask
+    assert _model.normal_netmask(netmask, family) == netmask
+    if family == _model.IPV4:
+        assert _model.netmask_text(_model.netmask_number(netmask)) == netmask
+
+
+@pytest.mark.parametrize("text, normal", [("/24", "24"), (24, "24"), ("255.255.255.0", "24"), ("255.255.255.255", "32"), ("255.0.0.255", "255.0.0.255")])
+def test_spellings_of_a_netmask(text, normal):
+    assert _model.normal_netmask(text, _model.IPV4) == normal
+
+
+@pytest.mark.parametrize("text", ["33", "", "-1", "\N{SUPERSCRIPT TWO}", "255.255.255", "ffff::"])
+def test_what_is_no_netmask(text):
+    with pytest.raises(OptionError, match="0 to 32"):
+        _model.normal_netmask(text, _model.IPV4)
+
+
+@given(strategies.entries)
+def test_options_and_back(entry):
+    """What ipvs_info returns is what ipvs_table takes, and means the same."""
+    options = _model.entry_options(entry)
+    wish = _model.entry_wish(options)
+    assert _model.overlay_service(wish.service) == entry.service
+    assert {ident: _model.overlay_server(server) for ident, server in wish.servers.items()} == entry.servers
+    _model.check_service(entry.service)
+    for server in entry.servers.values():
+        _model.check_server(server, entry.service.id, wish.servers[server.id])
+
+
+@given(st.data())
+def test_an_overlay_over_itself_is_itself(data):
+    service = data.draw(strategies.services)
+    assert _model.overlay_service(data.draw(strategies.wishes(service)), service) == service
+    server = data.draw(rule_tables.servers(service.id))
+    assert _model.overlay_server(data.draw(strategies.wishes(server)), server) == server
+
+
+@given(strategies.services)
+def test_what_is_left_out_is_left_alone(service):
+    assert _model.overlay_service(_model.Service(service.id), service) == service
+
+
+def test_defaults_are_those_of_ipvsadm():
+    service = _model.overlay_service(_model.service_wish({"address": "203.0.113.80", "port": 80}))
+    assert service == (WEB, "wlc", (), 0, "32", "", False)
+    server = _model.overlay_server(_model.server_wish({"address": "198.51.100.11"}, WEB))
+    assert server == (_model.ServerId("198.51.100.11", 80), "dr", 1, 0, 0, "ipip", 0, "none")
+
+
+def test_nothing_and_zero_are_two_things():
+    ten = _model.overlay_server(_model.server_wish({"address": "198.51.100.11", "weight": 10}, WEB))
+    for weight, result in ((None, 10), (0, 0), (1, 1)):
+        wish = _model.server_wish({"address": "198.51.100.11", "weight": weight}, WEB)
+        assert _model.overlay_server(wish, ten).weight == result
+
+
+def test_flags_have_one_order_and_none_is_not_empty():
+    options = {"fwmark": 7, "scheduler_flags": ["flag_3", "fallback", "flag_3"]}
+    wish = _model.service_wish(options)
+    assert wish.scheduler_flags == ("fallback", "flag_3")
+    assert _model.overlay_service(_model.Service(wish.id), wish).scheduler_flags == ("fallback", "flag_3")
+    assert _model.overlay_service(_model.Service(wish.id, scheduler_flags=()), wish).scheduler_flags == ()
+
+
+@given(strategies.tables)
+def test_orders_tell_everything_apart(table):
+    assert len({_model.service_order(ident) for ident in table}) == len(table)
+    for entry in table.values():
+        assert len({_model.server_order(ident) for ident in entry.servers}) == len(entry.servers)
+    assert [str(ident) for ident in table] == list(dict.fromkeys(str(ident) for ident in table))
+
+
+@pytest.mark.parametrize(
+    "wish, group, expected",
+    [
+        ({"role": "master", "max_length": 1}, None, 1),
+        ({"role": "master", "max_length": 65507}, None, 65507),
+        ({"role": "backup", "max_length": 1}, None, 1024),
+        ({"role": "master", "max_length": 65507}, "ff02::81", 65487),
+        ({"role": "master"}, None, None),
+    ],
+)
+def test_the_length_of_sync_messages_as_the_kernel_clamps_it(wish, group, expected):
+    daemon = _model.overlay_daemon(_model.daemon_wish(dict(wish, interface="eth0", multicast_group=group)))
+    assert daemon.max_length == expected
+
+
+def test_a_daemon_keeps_what_is_left_out():
+    running = _model.Daemon("master", "eth0", 7, 1472, "224.0.0.81", 8848, 1)
+    assert _model.overlay_daemon(_model.daemon_wish({"role": "master"}), running) == running
+    assert _model.overlay_daemon(_model.daemon_wish({"role": "master", "sync_id": 0}), running).sync_id == 0
+
+
+def test_timeouts_0_means_keep():
+    current = _model.Timeouts(1, 2, 3)
+    assert _model.overlay_timeouts(_model.timeouts_wish({"tcp": 0, "udp": 9}), current) == (1, 2, 9)

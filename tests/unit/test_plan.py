@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Planning: what is there becomes what is wanted, in an order without a gap, and every operation can be taken back."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from ansible_collections.lvs.ipvs.plugins.module_utils import _model, _plan, _schema
+from ansible_collections.lvs.ipvs.plugins.module_utils._errors import OptionError
+
+from . import strategies
+from .fake_kernel import FakeKernel
+from .strategies import as_wish, few
+
+
+def everything(_ident):
+    return True
+
+
+@few
+@given(strategies.tables, strategies.tables)
+def test_a_whole_table_becomes_another(current, wanted):
+    kernel = FakeKernel(current)
+    plan = _plan.plan_present(current, as_wish(wanted), everything, everything)
+    assert not any(kernel.apply(plan.operations))
+    assert kernel.table == wanted == plan.after
+    assert not _plan.plan_present(kernel.table, as_wish(wanted), everything, everything).operations
+
+
+@few
+@given(strategies.tables, strategies.tables)
+def test_without_pruning_nothing_is_removed(current, wanted):
+    plan = _plan.plan_present(current, as_wish(wanted))
+    kernel = FakeKernel(current)
+    assert not any(kernel.apply(plan.operations))
+    kinds = {operation.kind for operation in plan.operations}
+    assert not kinds & {_plan.DELETE_SERVER, _plan.DELETE_SERVICE}
+    for ident, entry in current.items():
+        expected = {**entry.servers, **wanted[ident].servers} if ident in wanted else entry.servers
+        assert kernel.table[ident].servers == expected
+    assert {ident: kernel.table[ident] for ident in wanted} == plan.after
+
+
+@few
+@given(strategies.tables, strategies.tables)
+def test_the_order_opens_no_gap(current, wanted):
+    operations = _plan.plan_present(current, as_wish(wanted), everything, everything).operations
+    removing = [operation.kind in (_plan.DELETE_SERVER, _plan.DELETE_SERVICE) for operation in operations]
+    assert removing == sorted(removing)
+    touched = [(operation.service, getattr(operation.after or operation.before, "id", None)) for operation in operations]
+    assert len(touched) == len(set(touched)), "an object is touched twice"
+
+
+@few
+@given(strategies.tables, strategies.tables)
+def test_inverses_bring_back_what_was(current, wanted):
+    kernel = FakeKernel(current)
+    operations = _plan.plan_present(current, as_wish(wanted), everything, everything).operations
+    kernel.apply(operations)
+    for operation in reversed(operations):
+        assert not any(kernel.apply(_plan.inverse(operation)))
+    assert kernel.table == current
+
+
+@few
+@given(st.data(), strategies.tables)
+def test_wishes_that_leave_out_keep_what_is_there(data, current):
+    assume(current)
+    wanted = {}
+    for ident, entry in current.items():
+        servers = {each: data.draw(strategies.wishes(server)) for each, server in as_wish({ident: entry})[ident].servers.items()}
+        wanted[ident] = _model.Entry(data.draw(strategies.wishes(entry.service)), servers)
+    assert not _plan.plan_present(current, wanted, everything, everything).operations
+
+
+def test_a_wish_without_servers_says_nothing_of_them():
+    ident = _model.ServiceId(_model.IPV4, 0, "", 0, 7)
+    server = _model.overlay_server(_model.server_wish({"address": "198.51.100.1"}, ident))
+    current = {ident: _model.Entry(_model.overlay_service(_model.Service(ident)), {server.id: server})}
+    wish = _model.Service(ident)
+    assert not _plan.plan_present(current, {ident: _model.Entry(wish, None)}, everything, everything).operations
+    emptied = _plan.plan_present(current, {ident: _model.Entry(wish, {})}, everything, everything)
+    assert [operation.kind for operation in emptied.operations] == [_plan.DELETE_SERVER]
+
+
+def test_an_error_comes_before_any_operation_and_tells_where():
+    wanted = _model.table_wish([{"fwmark": 7}, {"address": "203.0.113.80", "port": 0}])
+    with pytest.raises(OptionError) as error:
+        _plan.plan_present({}, wanted, path=lambda service, server: "services[%d]." % list(wanted).index(service))
+    assert error.value.option == "services[1].port"
+
+
+@few
+@given(strategies.tables)
+def test_absent(current):
+    kernel = FakeKernel(current)
+    plan = _plan.plan_absent(current, list(current) + [_model.ServiceId(_model.IPV4, 6, "198.51.100.9", 9, 0)])
+    assert not any(kernel.apply(plan.operations))
+    assert kernel.table == {} == plan.after
+    assert plan.before == current
+
+
+DAEMON = _model.Daemon("master", "eth0", 7, 1472, "224.0.0.81", 8848, 1)
+
+
+def test_a_daemon_is_stopped_and_started():
+    other = DAEMON._replace(role="backup")
+    current = {"master": DAEMON, "backup": other}
+    plan = _plan.plan_daemon(current, _model.Daemon("master", sync_id=8))
+    assert [operation.kind for operation in plan.operations] == [_plan.STOP_DAEMON, _plan.START_DAEMON]
+    assert plan.after == {"backup": other, "master": DAEMON._replace(sync_id=8)}
+    kernel = FakeKernel(daemons=current)
+    assert not any(kernel.apply(plan.operations))
+    for operation in reversed(plan.operations):
+        assert not any(kernel.apply(_plan.inverse(operation)))
+    assert kernel.daemons() == current
+    assert not _plan.plan_daemon(current, _model.Daemon("backup")).operations
+    assert _plan.plan_daemon(current, _model.Daemon("backup"), absent=True).after == {"master": DAEMON}
+
+
+def test_timeouts_and_back():
+    kernel = FakeKernel()
+    plan = _plan.plan_timeouts(kernel.timeouts(), _model.Timeouts(udp=9))
+    assert plan.after == (900, 120, 9)
+    assert not any(kernel.apply(plan.operations))
+    assert kernel.timeouts() == plan.after
+    kernel.apply(_plan.inverse(plan.operations[0]))
+    assert kernel.timeouts() == plan.before
+
+
+def test_zero_only_where_something_was_counted():
+    ident = _model.ServiceId(_model.IPV4, 0, "", 0, 7)
+    idle, busy = _schema.Statistics(), _schema.Statistics(in_bytes=1)
+    rate = _schema.Statistics(in_bytes_per_second=9)
+    use = _schema.Connections(1, 0, 0)
+    server = _model.ServerId("198.51.100.1", 80)
+    assert not _plan.plan_zero({ident: (idle, {server: (use, rate)})}, ident).operations
+    plan = _plan.plan_zero({ident: (busy, {server: (use, busy)})}, ident)
+    assert (len(plan.operations), plan.before, plan.after) == (1, 2, 0)
+    assert _plan.inverse(plan.operations[0]) == []
+    assert _plan.command(plan.operations[0]) == "ipvsadm -Z -f 7"
+    assert _plan.command(_plan.plan_zero({ident: (busy, {})}).operations[0]) == "ipvsadm -Z"

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The messages of the netlink family: what is packed is what the kernel's header says, and what it sends is understood."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.lvs.ipvs.plugins.module_utils import _model, _schema
+from tests import rule_tables
+
+from . import strategies
+
+
+def message(attributes, kind=30, flags=2, sequence=5):
+    """The one message of a datagram that holds these attributes."""
+    data = struct.pack("=IHHIIBBH", 20 + len(attributes), kind, flags, sequence, 0, 4, 1, 0) + attributes
+    (found,) = _schema.split_messages(data)
+    return found
+
+
+def attribute(kind, value):
+    return struct.pack("=HH", 4 + len(value), kind) + value + b"\0" * (-len(value) % 4)
+
+
+def attributes_of(data):
+    """{kind: value} of a row of attributes, read in the plainest way there is."""
+    found = {}
+    while data:
+        length, kind = struct.unpack_from("=HH", data)
+        assert kind & 0x3FFF not in found
+        found[kind & 0x3FFF] = data[4:length]
+        data = data[(length + 3) & ~3 :]
+    return found
+
+
+def nested(data):
+    """The one attribute in ``data``: (its number, {kind: value} of what is within)."""
+    ((kind, inner),) = attributes_of(data).items()
+    return kind, attributes_of(inner)
+
+
+@given(strategies.services)
+def test_a_service_there_and_back(service):
+    assert _schema.unpack_service(message(_schema.pack_service(service)))[0] == service
+
+
+@given(strategies.service_ids.flatmap(lambda ident: st.tuples(st.just(ident), rule_tables.servers(ident))))
+def test_a_server_there_and_back(case):
+    ident, server = case
+    assert _schema.unpack_server(message(_schema.pack_server(server)), ident.family) == server
+
+
+@given(rule_tables.daemons("master", st.just("eth0")))
+def test_a_daemon_there_and_back(daemon):
+    unpacked = _schema.unpack_daemon(message(_schema.pack_daemon(daemon)))
+    assert unpacked == daemon._replace(max_length=daemon.max_length or 0)
+
+
+def test_every_attribute_of_a_service():
+    service = _model.Service(
+        _model.ServiceId(_model.IPV4, 17, "203.0.113.80", 53, 0), "sh", ("fallback", "flag_3"), 360, "24", "sip", True
+    )
+    kind, found = nested(_schema.pack_service(service))
+    assert kind == 1
+    assert found == {
+        1: struct.pack("=H", socket.AF_INET),
+        2: struct.pack("=H", 17),
+        3: socket.inet_aton("203.0.113.80") + bytes(12),
+        4: b"\x00\x35",
+        6: b"sh\0",
+        7: struct.pack("=II", 0x1 | 0x4 | 0x8 | 0x20, 0xFFFFFFFF),
+        8: struct.pack("=I", 360),
+        9: b"\xff\xff\xff\x00",
+        11: b"sip\0",
+    }
+
+
+def test_a_service_by_mark_of_ipv6():
+    service = _model.overlay_service(_model.Service(_model.ServiceId(_model.IPV6, 0, "", 0, 4294967295)))
+    kind, found = nested(_schema.pack_service(service))
+    assert found[1] == struct.pack("=H", socket.AF_INET6) and found[5] == b"\xff" * 4
+    assert found[9] == struct.pack("=I", 128) and found[8] == bytes(4)
+    assert not set(found) & {2, 3, 4, 11}
+
+
+def test_every_attribute_of_a_server():
+    server = _model.Server(_model.ServerId("2001:db8::11", 8080), "tun", 65536, 9, 3, "gue", 6080, "remcsum")
+    kind, found = nested(_schema.pack_server(server))
+    assert kind == 2
+    assert found == {
+        1: socket.inet_pton(socket.AF_INET6, "2001:db8::11"),
+        2: b"\x1f\x90",
+        3: struct.pack("=I", 2),
+        4: struct.pack("=I", 65536),
+        5: struct.pack("=I", 9),
+        6: struct.pack("=I", 3),
+        11: struct.pack("=H", socket.AF_INET6),
+        13: b"\x01",
+        14: b"\x17\xc0",
+        15: struct.pack("=H", 2),
+    }
+    _kind, plain = nested(_schema.pack_server(server._replace(forward_method="dr")))
+    assert not set(plain) & {13, 14, 15}
+
+
+def test_every_attribute_of_a_daemon():
+    daemon = _model.Daemon("backup", "eth0", 7, 1472, "ff02::81", 8849, 3)
+    assert nested(_schema.pack_daemon(daemon)) == (
+        3,
+        {
+            1: struct.pack("=I", 2),
+            2: b"eth0\0",
+            3: struct.pack("=I", 7),
+            4: struct.pack("=H", 1472),
+            6: socket.inet_pton(socket.AF_INET6, "ff02::81"),
+            7: struct.pack("=H", 8849),
+            8: b"\x03",
+        },
+    )
+
+
+def test_timeouts():
+    assert attributes_of(_schema.pack_timeouts(_model.Timeouts(900, None, 300))) == {4: struct.pack("=I", 900), 6: struct.pack("=I", 300)}
+    assert _schema.unpack_timeouts(message(_schema.pack_timeouts(_model.Timeouts(1, 2, 3)))) == (1, 2, 3)
+
+
+def test_the_version():
+    assert _schema.unpack_info(message(attribute(1, struct.pack("=I", 0x010201)) + attribute(2, struct.pack("=I", 4096)))) == ("1.2.1", 4096)
+
+
+STATS64 = b"".join(attribute(kind, struct.pack("=Q", 2**40 + kind)) for kind in range(1, 11))
+STATS32 = b"".join(attribute(kind, struct.pack("=Q" if kind in (4, 5) else "=I", kind)) for kind in range(1, 11))
+
+
+def test_statistics_of_64_bits_and_of_older_kernels():
+    service = _model.overlay_service(_model.Service(_model.ServiceId(_model.IPV4, 0, "", 0, 7)))
+    _kind, parts = 1, _schema.pack_service(service)[4:]
+    both = message(attribute(1, parts + attribute(10, STATS32) + attribute(12, STATS64)))
+    assert _schema.unpack_service(both) == (service, tuple(2**40 + kind for kind in range(1, 11)))
+    old = message(attribute(1, parts + attribute(10, STATS32)))
+    assert _schema.unpack_service(old) == (service, tuple(range(1, 11)))
+
+
+def test_use_of_a_server():
+    server = _model.overlay_server(_model.Server(_model.ServerId("198.51.100.1", 80)))
+    parts = _schema.pack_server(server)[4:] + b"".join(attribute(kind, struct.pack("=I", kind)) for kind in (7, 8, 9))
+    ident, connections, counters = _schema.unpack_server_use(message(attribute(2, parts + attribute(12, STATS64))), _model.IPV4)
+    assert (ident, connections, counters.connections) == (server.id, (7, 8, 9), 2**40 + 1)
+
+
+def test_a_kernel_that_does_not_tell_a_servers_family():
+    inner = attribute(1, socket.inet_aton("198.51.100.1") + bytes(12)) + attribute(2, b"\x00\x50") + attribute(3, bytes(4))
+    server = _schema.unpack_server(message(attribute(2, inner)), _model.IPV4)
+    assert server.id == ("198.51.100.1", 80) and server.forward_method == "nat"
+
+
+@given(st.lists(st.sampled_from([4, 5, 6, 77]), unique=True))
+def test_attributes_in_any_order_and_unknown_ones(kinds):
+    """Rows of one length and different layouts, read by one and the same reader, which remembers layouts."""
+    row = b"".join(attribute(kind, struct.pack("=I", kind * 10)) for kind in kinds)
+    expected = tuple(kind * 10 if kind in kinds else 0 for kind in (4, 5, 6))
+    assert _schema.unpack_timeouts(message(row)) == expected
+
+
+@given(st.binary(max_size=200))
+def test_an_odd_datagram_is_read_or_refused(data):
+    try:
+        for found in _schema.split_messages(data):
+            assert found.start <= found.end + 4 and found.end <= len(data)
+            _schema.error_number(found)
+    except ValueError:
+        pass
+
+
+@given(st.binary(max_size=80))
+def test_odd_attributes_are_read_or_refused(row):
+    """Never a wrong value, nor an error of another kind."""
+    for kind, unpack in ((2, lambda found: _schema.unpack_server(found, _model.IPV4)), (1, _schema.unpack_service), (3, _schema.unpack_daemon)):
+        try:
+            unpack(message(attribute(kind, row)))
+        except (ValueError, OSError):
+            pass
+
+
+def test_a_datagram_that_was_cut_short():
+    whole = struct.pack("=IHHIIBBH", 28, 30, 2, 5, 0, 4, 1, 0) + bytes(8)
+    assert len(_schema.split_messages(whole + whole)) == 2
+    for cut in (1, 8, 11):
+        with pytest.raises(ValueError, match="left"):
+            _schema.split_messages(whole + whole[:-cut])
+
+
+def test_error_numbers():
+    def answer(kind, payload):
+        (found,) = _schema.split_messages(struct.pack("=IHHII", 16 + len(payload), kind, 0, 5, 0) + payload)
+        return _schema.error_number(found)
+
+    assert answer(_schema.NLMSG_ERROR, struct.pack("=i", -errno.ESRCH) + bytes(16)) == errno.ESRCH
+    assert answer(_schema.NLMSG_ERROR, bytes(20)) == 0
+    assert answer(_schema.NLMSG_DONE, bytes(4)) == 0
+    assert answer(_schema.NLMSG_DONE, b"") == 0
