@@ -88,6 +88,7 @@ STAGES = [
     Stage("controllers", "unit tests with the older versions of ansible-core", tuple(
         pytest(f"controllers-{version}", "tests/unit", python=f".cache/ansible-core-{version}/bin/python") for version in ("2.17.14", "2.18.19")
     )),
+    Stage("kube-node", "what of kube_node needs no machine", (pytest("kube-node", "tests/kube_node"),)),
     Stage("kube", "kube_proxy against stand-ins for a cluster", (pytest("kube", "tests/kube", python=".cache/kube-venv/bin/python"),)),
     Stage("integration", "modules on a real IPVS kernel", (
         (*LAB, *pytest("integration", "tests/integration")),
