@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from ansible_collections.lvs.ipvs.plugins.module_utils import _model
 from ansible_collections.lvs.ipvs.plugins.module_utils._errors import OptionError
-
 from tests import rule_tables
 
 from . import strategies

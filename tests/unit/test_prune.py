@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What may be pruned, and who else may own it."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.lvs.ipvs.plugins.module_utils import _model, _plan, _prune
+from ansible_collections.lvs.ipvs.plugins.module_utils._errors import IpvsError, OptionError
+
+WEB = _model.service_id({"address": "203.0.113.80", "port": 80})
+DNS = _model.service_id({"address": "203.0.113.81", "port": 53, "protocol": "udp"})
+WEB6 = _model.service_id({"address": "2001:db8::80", "port": 80})
+MARK = _model.service_id({"fwmark": 7})
+MARK6 = _model.service_id({"fwmark": 250, "family": "ipv6"})
+ALL = [WEB, DNS, WEB6, MARK, MARK6]
+
+
+def options(**given):
+    return {"prune": True, "prune_scope": None, "prune_force": False, "netns": None, **given}
+
+
+@pytest.mark.parametrize(
+    "scope, within",
+    [
+        (None, ALL),
+        ({"addresses": ["203.0.113.0/24"]}, [WEB, DNS]),
+        ({"addresses": ["203.0.113.80"], "protocols": None, "fwmarks": None}, [WEB]),
+        ({"addresses": ["0.0.0.0/0"]}, [WEB, DNS]),
+        ({"addresses": ["::/0"]}, [WEB6]),
+        ({"protocols": ["tcp"]}, [WEB, WEB6]),
+        ({"addresses": ["203.0.113.0/24"], "protocols": ["tcp"]}, [WEB]),
+        ({"fwmarks": ["7"]}, [MARK]),
+        ({"fwmarks": ["8-250"]}, [MARK6]),
+        ({"fwmarks": ["7", "250"], "protocols": ["udp"]}, [DNS, MARK, MARK6]),
+    ],
+    ids=str,
+)
+def test_scope(scope, within):
+    rule = _prune.rule(options(prune_scope=scope))
+    assert [ident for ident in ALL if rule(ident)] == within
+
+
+def test_off():
+    assert _prune.rule(options(prune=False)) is None
+
+
+@pytest.mark.parametrize(
+    "scope, option",
+    [
+        ({}, "prune_scope"),
+        ({"addresses": [], "fwmarks": None}, "prune_scope"),
+        ({"addresses": ["203.0.113.0/24", "www"]}, "prune_scope.addresses[1]"),
+        ({"addresses": ["203.0.113.1/24"]}, "prune_scope.addresses[0]"),
+        ({"fwmarks": ["0"]}, "prune_scope.fwmarks[0]"),
+        ({"fwmarks": ["1-"]}, "prune_scope.fwmarks[0]"),
+        ({"fwmarks": ["9-8"]}, "prune_scope.fwmarks[0]"),
+        ({"fwmarks": ["4294967296"]}, "prune_scope.fwmarks[0]"),
+        ({"fwmarks": ["\N{SUPERSCRIPT TWO}"]}, "prune_scope.fwmarks[0]"),
+    ],
+    ids=str,
+)
+def test_bad_scopes(scope, option):
+    with pytest.raises(OptionError) as error:
+        _prune.rule(options(prune_scope=scope))
+    assert error.value.option == option
+
+
+def plan(*kinds):
+    return _plan.Plan(tuple(_plan.Operation(kind, ident, None, None) for kind, ident in kinds), {}, {})
+
+
+REMOVAL = plan(*[(_plan.DELETE_SERVICE, ident) for ident in ALL])
+
+
+def test_refused_where_others_keep_services(monkeypatch):
+    monkeypatch.setattr(_prune, "_running", lambda: {"bash", "keepalived", "ldirectord"})
+    with pytest.raises(IpvsError, match=r"5 services .*tcp 203.0.113.80:80.*keepalived \(running\), ldirectord \(running\).*prune_scope"):
+        _prune.refuse_others(REMOVAL, options())
+    more = plan(*[(_plan.DELETE_SERVICE, MARK._replace(fwmark=mark)) for mark in range(1, 8)])
+    with pytest.raises(IpvsError, match="fwmark 5 and more"):
+        _prune.refuse_others(more, options())
+    # a scope, force, and a plan that removes no service are no reason to refuse
+    _prune.refuse_others(REMOVAL, options(prune_scope={"fwmarks": ["1"]}))
+    _prune.refuse_others(REMOVAL, options(prune_force=True))
+    _prune.refuse_others(plan((_plan.DELETE_SERVER, WEB), (_plan.ADD_SERVICE, DNS)), options())
+
+
+def test_nobody_else_is_here(monkeypatch):
+    monkeypatch.setattr(_prune, "_running", lambda: {"bash", "keepalived-exporter"})
+    _prune.refuse_others(REMOVAL, options())
+
+
+def test_this_process_is_among_the_running():
+    with open("/proc/self/comm", encoding="utf-8") as comm:
+        assert comm.read().strip() in _prune._running()

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From AnsibleModule to an action and back."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+import pytest
+
+from ansible_collections.lvs.ipvs.plugins.module_utils import _runner
+from ansible_collections.lvs.ipvs.plugins.module_utils._answer import Answer
+from ansible_collections.lvs.ipvs.plugins.module_utils._errors import IpvsError, MissingLibrary, OptionError
+
+
+class Ended(Exception):
+    """What exit_json or fail_json was called with."""
+
+    def __init__(self, failed, result):
+        self.failed, self.result = failed, result
+
+
+class FakeModule:
+    """As much of AnsibleModule as the runner uses."""
+
+    def __init__(self, tmpdir=None, diff=False):
+        self.params = {"weight": 1}
+        self.check_mode = True
+        self._diff = diff
+        self.tmpdir = tmpdir
+        self.modes = []
+
+    def warn(self, text):
+        raise AssertionError(text)
+
+    def run_command(self, argv):
+        return 0, " ".join(argv), ""
+
+    def exit_json(self, **result):
+        raise Ended(False, result)
+
+    def fail_json(self, **result):
+        raise Ended(True, result)
+
+    def atomic_move(self, source, target):
+        os.replace(source, target)
+
+    def set_mode_if_different(self, path, mode, changed):
+        os.chmod(path, mode)
+        self.modes.append(mode)
+
+
+def end(action, **settings):
+    with pytest.raises(Ended) as ended:
+        _runner.run(FakeModule(**settings), action)
+    return ended.value
+
+
+def test_an_answer():
+    def action(options, context):
+        assert options == {"weight": 1} and context.check_mode and not context.diff
+        assert context.run_command(["echo", "hi"]) == (0, "echo hi", "")
+        return Answer(True, {"server": None}, "a", "b")
+
+    ended = end(action)
+    assert not ended.failed and ended.result == {"changed": True, "server": None}
+
+
+def test_a_diff_is_there_when_it_is_asked_for():
+    assert end(lambda options, context: Answer(False, {}, "a", "a"), diff=True).result["diff"] == {"before": "a", "after": "a"}
+    # ipvs_info has none
+    assert "diff" not in end(lambda options, context: Answer(False, {}), diff=True).result
+
+
+def failing(error):
+    def action(options, context):
+        raise error
+
+    return end(action)
+
+
+def test_a_failure_is_its_message_and_its_details():
+    ended = failing(IpvsError("no such thing", commands=["x"], changed=True))
+    assert ended.failed and ended.result == {"msg": "no such thing", "commands": ["x"], "changed": True}
+    assert failing(OptionError("servers[0].weight", -1, "no")).result["msg"] == "servers[0].weight: -1: no"
+
+
+def test_a_missing_library_is_told_the_usual_way():
+    ended = failing(MissingLibrary("pyroute2", "python3-pyroute2", "the trace"))
+    assert "Failed to import the required Python library (pyroute2 (Debian, Ubuntu, Fedora: python3-pyroute2))" in ended.result["msg"]
+    assert ended.result["exception"] == "the trace"
+
+
+def test_a_bug_stays_a_bug():
+    with pytest.raises(ZeroDivisionError):
+        _runner.run(FakeModule(), lambda options, context: 1 / 0)
+
+
+def test_write_file(tmp_path):
+    target = tmp_path / "file.conf"
+    module = FakeModule(tmpdir=str(tmp_path))
+    _runner.write_file(module, str(target), "one\n")
+    assert target.read_text() == "one\n" and stat.S_IMODE(target.stat().st_mode) == 0o644
+    _runner.write_file(module, str(target), "two\udcff\n")
+    assert target.read_bytes() == b"two\xff\n"
+    assert module.modes == [0o644], "a file that is there keeps its mode"
+    assert os.listdir(tmp_path) == ["file.conf"]

@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What each module does, on a fake kernel that raises on any write in check mode. The real one is in tests/integration."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.lvs.ipvs.plugins.module_utils import _kmod, _model, _netlink, _schema, _tasks
+from ansible_collections.lvs.ipvs.plugins.module_utils._answer import Context
+from ansible_collections.lvs.ipvs.plugins.module_utils._errors import IpvsError, NoIpvs, OptionError
+
+from .fake_kernel import FakeKernel
+
+SERVICE_NAMES = ("address", "port", "protocol", "fwmark", "family")
+SERVER_NAMES = ("forward_method", "weight", "upper_threshold", "lower_threshold", "tunnel_type", "tunnel_port", "tunnel_checksum")
+DEFAULTS = {
+    _tasks.manage_service: dict.fromkeys((*SERVICE_NAMES, *_model.Service._fields[1:], "servers", "netns"), None)
+    | {"state": "present", "purge_servers": False},
+    _tasks.manage_server: dict.fromkeys(("service_" + name for name in SERVICE_NAMES), None)
+    | dict.fromkeys(("address", "port", *SERVER_NAMES, "drain_timeout", "netns"), None)
+    | {"state": "present", "drain_connections": 0, "drain_interval": 1.0},
+    _tasks.manage_table: dict.fromkeys(("services", "rules", "prune_scope", "netns"), None)
+    | {"state": "present", "prune": False, "prune_force": False, "rollback": True},
+    _tasks.manage_timeouts: dict.fromkeys(("tcp", "tcp_fin", "udp", "netns"), None),
+    _tasks.manage_sync_daemon: dict.fromkeys((*_model.Daemon._fields[1:], "netns"), None) | {"state": "present"},
+    _tasks.zero_counters: dict.fromkeys((*SERVICE_NAMES, "netns"), None) | {"state": "zeroed"},
+    _tasks.read_info: dict.fromkeys((*SERVICE_NAMES, "netns"), None) | {"statistics": False},
+}
+WEB = {"address": "203.0.113.80", "port": 80}
+SERVER = {"service_address": "203.0.113.80", "service_port": 80, "address": "198.51.100.11"}
+NAT = {"address": "198.51.100.11", "forward_method": "nat"}
+
+
+class Node:
+    """A machine for a task to run on. ``loaded``: whether its kernel has loaded IPVS; ``modules``: states of kernel modules."""
+
+    def __init__(self, monkeypatch):
+        self.kernel = FakeKernel()
+        self.loaded = True
+        self.modules = {}
+        self.warnings = []
+        monkeypatch.setattr(_tasks, "Kernel", self.open)
+        monkeypatch.setattr(_netlink, "loaded", lambda netns: self.loaded)
+        monkeypatch.setattr(_kmod, "state", lambda name: self.modules.get(name, "loadable"))
+
+    def open(self, _netns):
+        if self.modules.get("ip_vs") == "missing":
+            raise NoIpvs("this kernel has no IPVS")
+        self.loaded = True
+        return self.kernel
+
+    def run(self, task, check=False, diff=True, **options):
+        self.warnings.clear()
+        return task({**DEFAULTS[task], **options}, Context(check, diff, self.warnings.append))
+
+    def check(self, task, **options):
+        """The answer in check mode, in which nothing is written."""
+        self.kernel.read_only = True
+        try:
+            return self.run(task, check=True, **options)
+        finally:
+            self.kernel.read_only = False
+
+
+@pytest.fixture
+def node(monkeypatch):
+    return Node(monkeypatch)
+
+
+CHANGES = [
+    (_tasks.manage_service, dict(WEB, servers=[NAT])),
+    (_tasks.manage_service, dict(WEB, port=81, servers=[], purge_servers=True)),
+    (_tasks.manage_service, dict(WEB, port=81, state="absent")),
+    (_tasks.manage_server, dict(SERVER, service_port=81, weight=9)),
+    (_tasks.manage_server, dict(SERVER, service_port=81, state="absent")),
+    (_tasks.manage_server, dict(SERVER, service_port=81, state="drained")),
+    (_tasks.manage_server, dict(SERVER, service_port=81, state="absent", drain_timeout=5)),
+    (_tasks.manage_table, dict(services=[WEB, {"fwmark": 7}])),
+    (_tasks.manage_table, dict(services=[], prune=True)),
+    (_tasks.manage_table, dict(services=[dict(WEB, port=81)], state="absent")),
+    (_tasks.manage_table, dict(rules="-A -f 7\n-a -f 7 -r 198.51.100.11 -m\n")),
+    (_tasks.manage_timeouts, dict(tcp=60)),
+    (_tasks.manage_sync_daemon, dict(role="master", interface="eth0", max_length=1400)),
+    (_tasks.zero_counters, {}),
+]
+
+
+@pytest.mark.parametrize("task, options", CHANGES, ids=lambda value: getattr(value, "__name__", ""))
+def test_a_check_writes_nothing_and_foretells_the_answer(node, monkeypatch, task, options):
+    monkeypatch.setattr(_tasks._prune, "_owners", lambda netns: [])
+    node.run(_tasks.manage_service, **dict(WEB, port=81), servers=[NAT])
+    ident = _model.ServiceId(_model.IPV4, 6, "203.0.113.80", 81, 0)
+    node.kernel.counters[ident] = _schema.Statistics(connections=1)
+    before = node.kernel.read()
+
+    foretold = node.check(task, **options)
+    assert node.kernel.read() == before
+    done = node.run(task, **options)
+    assert foretold == done
+    assert done.changed and done.values["commands"] and done.before != done.after
+    again = node.run(task, **options)
+    assert not again.changed and again.values["commands"] == []
+    assert again.before == again.after
+    without = node.run(task, diff=False, **options)
+    assert (without.before, without.after) == (None, None)
+
+
+def test_the_check_of_check_mode_would_notice(node):
+    node.kernel.read_only = True
+    with pytest.raises(AssertionError, match="a write in check mode"):
+        node.run(_tasks.manage_service, **WEB)
+
+
+def test_a_kernel_that_has_not_loaded_ipvs(node):
+    node.loaded = False
+    answer = node.check(_tasks.manage_service, **WEB)
+    assert answer.changed and not node.loaded
+    assert "the table is taken as empty" in node.warnings[0] and len(node.warnings) == 1
+    for task, options in [
+        (_tasks.manage_service, dict(WEB, state="absent")),
+        (_tasks.manage_table, dict(services=[], prune=True)),
+        (_tasks.manage_timeouts, dict(tcp=0)),
+        (_tasks.manage_sync_daemon, dict(role="backup", state="absent")),
+        (_tasks.zero_counters, {}),
+        (_tasks.read_info, {}),
+    ]:
+        assert not node.run(task, **options).changed
+        assert not node.loaded and not node.warnings, task
+    node.run(_tasks.manage_service, **WEB)
+    assert node.loaded
+
+
+def test_a_kernel_without_ipvs(node, monkeypatch):
+    monkeypatch.setattr(_kmod, "missing_hint", lambda name: "it has no module " + name)
+    node.loaded = False
+    node.modules = {name: "missing" for name in ("ip_vs", "ip_vs_wlc", "ip_vs_rr")}
+    with pytest.raises(NoIpvs):
+        node.run(_tasks.manage_service, **WEB, scheduler="rr")
+    # the scheduler is no error of its own where everything is missing
+    assert node.check(_tasks.manage_service, **WEB, scheduler="rr").changed
+    assert "this kernel has no IPVS: it has no module ip_vs" in node.warnings[1]
+    assert node.run(_tasks.read_info).values["loaded"] is False
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_schedulers_and_engines_are_looked_up_before_anything_is_touched(node, monkeypatch, check):
+    monkeypatch.setattr(_kmod, "missing_hint", lambda name: "it has no module " + name)
+    node.modules = {"ip_vs_nosuch": "missing", "ip_vs_pe_nosuch": "missing"}
+    node.kernel.read_only = True
+    for options in (dict(scheduler="nosuch"), dict(persistence_engine="nosuch", persistence_timeout=60)):
+        with pytest.raises(OptionError, match=r"'nosuch': not known to this kernel \(service tcp 203.0.113.80:80\)"):
+            node.run(_tasks.manage_service, check=check, **WEB, **options)
+
+
+def test_each_module_is_looked_up_once(node, monkeypatch):
+    asked = []
+    monkeypatch.setattr(_kmod, "state", lambda name: asked.append(name) or "loaded")
+    services = [dict(WEB, port=port, scheduler=("rr", "wrr", "none")[port % 3], servers=[]) for port in range(1, 100)]
+    node.run(_tasks.manage_table, services=services)
+    assert sorted(asked) == ["ip_vs_rr", "ip_vs_wrr"]
+    asked.clear()
+    node.run(_tasks.manage_table, services=services)
+    assert asked == []
+
+
+def test_a_table_is_read_in_one_go_where_it_is_large(node):
+    idents = []
+    genuine = node.kernel.read
+    node.kernel.read = lambda wanted=None: idents.append(wanted) or genuine(wanted)
+    node.run(_tasks.manage_table, services=[dict(WEB, port=port) for port in range(1, 101)])
+    node.run(_tasks.manage_table, services=[dict(WEB, port=port) for port in range(1, 102)])
+    node.run(_tasks.manage_table, services=[WEB], prune=True, prune_force=True)
+    assert [None if wanted is None else len(wanted) for wanted in idents] == [100, None, None]
+
+
+def test_a_server_whose_service_is_missing(node):
+    with pytest.raises(IpvsError, match="service tcp 203.0.113.80:80: there is no such virtual service; make it first"):
+        node.run(_tasks.manage_server, **SERVER)
+    answer = node.check(_tasks.manage_server, **SERVER, forward_method="nat")
+    assert answer.changed and "an earlier task may make it" in node.warnings[0]
+    assert answer.values["commands"] == ["ipvsadm -a -t 203.0.113.80:80 -r 198.51.100.11:80 -m -w 1"]
+    with pytest.raises(OptionError, match="port: 81"):
+        node.check(_tasks.manage_server, **SERVER, port=81)
+
+
+def test_filters_of_info(node):
+    node.run(_tasks.manage_table, services=[WEB, dict(WEB, protocol="udp"), {"fwmark": 7}, {"fwmark": 7, "family": "ipv6"}])
+    for criteria, number in (({}, 4), ({"protocol": "tcp"}, 1), ({"family": "ipv4"}, 3), ({"fwmark": 7}, 2), ({"port": 81}, 0)):
+        assert len(node.run(_tasks.read_info, **criteria).values["services"]) == number, criteria
+
+
+def test_statistics_of_info(node):
+    node.run(_tasks.manage_service, **WEB, servers=[NAT])
+    ident = _model.ServiceId(_model.IPV4, 6, "203.0.113.80", 80, 0)
+    node.kernel.counters[ident] = _schema.Statistics(in_bytes=2**40)
+    node.kernel.counters[ident, _model.ServerId("198.51.100.11", 80)] = (_schema.Connections(3, 2, 1), _schema.Statistics(connections=5))
+    service = node.run(_tasks.read_info, statistics=True).values["services"][0]
+    assert service["statistics"]["in_bytes"] == 2**40
+    server = service["servers"][0]["statistics"]
+    assert (server["active_connections"], server["inactive_connections"], server["persistent_connections"], server["connections"]) == (3, 2, 1, 5)
