@@ -129,58 +129,45 @@ servers:
 """
 
 
+_STATISTICS = r"""
+statistics:
+  description:
+    - Ignored. It may be there so that what M(lvs.ipvs.ipvs_info) returns can be given back.
+  type: dict
+"""
+
+_SERVICES = r"""
+services:
+  description:
+    - The virtual services, each with its real servers. What RV(lvs.ipvs.ipvs_info#module:services) holds goes in unchanged.
+    - Exactly one of O(services) and O(rules) is needed.
+  type: list
+  elements: dict
+  suboptions:
+"""
+
+
 def _block(depth, *texts):
     """The texts, indented by two columns for each level below ``options``; ``depth``: the option path they stand under."""
-    joined = "".join(text.strip("\n") + "\n" for text in texts).replace("{depth}", "".join(level + "." for level in depth))
+    joined = "".join(text.strip("\n") + "\n" for text in texts).replace("{depth}", "".join(level + "[]." for level in depth))
     return textwrap.indent(joined, "  " * (2 * len(depth) + 1))
-
-
-def _server_block(*depth):
-    return _block(depth, _SERVER_IDENTITY, _SERVER)
 
 
 class ModuleDocFragment:
     """The options of ``ipvs_service``, ``ipvs_server``, ``ipvs_table``, and what names a service."""
 
-    DOCUMENTATION = (
-        "options:\n"
-        + _block((), _IDENTITY, _SERVICE, _SERVERS.replace("{purge}", "O(purge_servers=true)"))
-        + _server_block("servers")
-    )
 
-    IDENTITY = "options:\n" + _block((), _IDENTITY)
-
-    SERVER = "options:\n" + _server_block()
-
-    SERVICES = (
-        """
-options:
-  services:
-    description:
-      - The virtual services, each with its real servers. What RV(lvs.ipvs.ipvs_info#module:services) holds goes in unchanged.
-      - Exactly one of O(services) and O(rules) is needed.
-    type: list
-    elements: dict
-    suboptions:
-"""
-        + _block(("services",), _IDENTITY, _SERVICE, _SERVERS.replace("{purge}", "O(prune=true)"))
-        + _server_block("services", "servers")
-        + _block(
-            ("services", "servers"),
-            """
-statistics:
-  description:
-    - Ignored. It may be there so that what M(lvs.ipvs.ipvs_info) returns can be given back.
-  type: dict
-""",
-        )
-        + _block(
-            ("services",),
-            """
-statistics:
-  description:
-    - Ignored. It may be there so that what M(lvs.ipvs.ipvs_info) returns can be given back.
-  type: dict
-""",
-        )
-    )
+# Within the class ansible-test reads nothing but whole strings, and these are put together.
+ModuleDocFragment.DOCUMENTATION = (
+    "options:\n"
+    + _block((), _IDENTITY, _SERVICE, _SERVERS.replace("{purge}", "O(purge_servers=true)"))
+    + _block(("servers",), _SERVER_IDENTITY, _SERVER)
+)
+ModuleDocFragment.IDENTITY = "options:\n" + _block((), _IDENTITY)
+ModuleDocFragment.SERVER = "options:\n" + _block((), _SERVER_IDENTITY, _SERVER)
+ModuleDocFragment.SERVICES = (
+    "options:\n"
+    + _block((), _SERVICES)
+    + _block(("services",), _IDENTITY, _SERVICE, _STATISTICS, _SERVERS.replace("{purge}", "O(prune=true)"))
+    + _block(("services", "servers"), _SERVER_IDENTITY, _SERVER, _STATISTICS)
+)

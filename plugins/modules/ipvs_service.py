@@ -133,12 +133,47 @@ service:
       type: bool
       returned: always
     servers:
-      description:
-        - The real servers, sorted by address and port, with the options that make them.
-        - Tunnel options are there for servers with RV(service.servers[].forward_method=tun).
+      description: The real servers, sorted by address and port, with the options that make them.
       type: list
       elements: dict
       returned: always
+      contains:
+        address:
+          description: The address.
+          type: str
+          returned: always
+        port:
+          description: The port.
+          type: int
+          returned: always
+        forward_method:
+          description: The forwarding method.
+          type: str
+          returned: always
+        weight:
+          description: The weight.
+          type: int
+          returned: always
+        upper_threshold:
+          description: The upper threshold, V(0) for none.
+          type: int
+          returned: always
+        lower_threshold:
+          description: The lower threshold, V(0) for none.
+          type: int
+          returned: always
+        tunnel_type:
+          description: The kind of tunnel.
+          type: str
+          returned: servers behind a tunnel
+        tunnel_port:
+          description: The port of a V(gue) tunnel, V(0) otherwise.
+          type: int
+          returned: servers behind a tunnel
+        tunnel_checksum:
+          description: The checksum of the tunnel.
+          type: str
+          returned: servers behind a tunnel
   sample:
     address: 203.0.113.80
     port: 80
