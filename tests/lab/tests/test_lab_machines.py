@@ -58,7 +58,7 @@ def lab():
 
 
 def answer(lab, name, line):
-    done = lab.ssh(name, line, capture_output=True)
+    done = lab.ssh(name, line, capture_output=True, timeout=120)
     assert done.returncode == 0, f"{line}: {done.stdout}{done.stderr}"
     return done.stdout.strip()
 

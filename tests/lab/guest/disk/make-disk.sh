@@ -19,7 +19,8 @@ mount -t overlay -o "lowerdir=$root,upperdir=$scratch/upper,workdir=$scratch/wor
 
 cp -r "$here/rootfs/." "$disk/"
 units=$disk/etc/systemd/system
-mkdir -p "$units/multi-user.target.wants"
+mkdir -p "$units/multi-user.target.wants" "$units/sysinit.target.wants"
+ln -sf ../lab-disk.service "$units/sysinit.target.wants/"
 ln -sf ../lab-net.service "$units/multi-user.target.wants/"
 ln -sf /lib/systemd/system/ssh.service "$units/multi-user.target.wants/"
 grep -v '^#' "$here/masked-units" | while read -r unit; do ln -sf /dev/null "$units/$unit"; done
