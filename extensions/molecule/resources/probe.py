@@ -51,7 +51,7 @@ def main():
     failed = False
     for expectation in json.loads(sys.argv[1]):
         address, port, protocol = expectation["address"], expectation["port"], expectation.get("protocol", "tcp")
-        names = [ask(address, port, protocol) for _ in range(expectation.get("requests", 12))]
+        names = [ask(address, port, protocol) for _number in range(expectation.get("requests", 12))]
         good = met(names, expectation)
         failed |= not good
         print(f"{'met' if good else 'NOT MET'}: {protocol} {address} port {port} {expectation['is']}: {' '.join(names)}", flush=True)
