@@ -123,7 +123,7 @@ class Demo:
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--keep", action="store_true", help="leave the machines up")
     parser.add_argument("--lab", default="demo", help="name of the lab (default: demo)")
     options = parser.parse_args()

@@ -37,7 +37,7 @@ def unload() -> None:
     """The network namespaces of earlier tests, which the kernel takes down in its own time, may hold a module for a while."""
     deadline = time.monotonic() + 20
     while names := sorted((name for name in loaded() if name == "ip_vs" or name.startswith("ip_vs_")), key=len, reverse=True):
-        done = subprocess.run(["rmmod", *names], capture_output=True, text=True)
+        done = subprocess.run(["rmmod", *names], capture_output=True, text=True, check=False)
         assert done.returncode == 0 or time.monotonic() < deadline, done.stderr
 
 

@@ -95,7 +95,7 @@ def up(arguments):
     if len(specs) == 1 and specs[0].isdigit():
         specs = [f"h{number + 1}" for number in range(int(specs[0]))]
     for pair in arguments.disk:
-        name, _, path = pair.partition("=")
+        name, _equals, path = pair.partition("=")
         if name not in [spec.partition(":")[0] for spec in specs]:
             specs.append(name)
         specs = [f"{spec}{',' if ':' in spec else ':'}disk={path}" if spec.partition(":")[0] == name else spec for spec in specs]

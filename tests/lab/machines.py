@@ -38,12 +38,12 @@ class Machine:
     @classmethod
     def parse(cls, spec, **defaults):
         """NAME[:OPTION,...] with the options front, gw=NAME, group=NAME, mem=SIZE, disk=FILE, bookworm, trixie."""
-        name, _, options = spec.partition(":")
+        name, _colon, options = spec.partition(":")
         if not NAME.fullmatch(name):
             raise host.LabError(f"machine {name!r}: a name is lower-case letters, digits and dashes, a letter first, at most 24")
         machine = cls(name, **defaults)
         for option in filter(None, options.split(",")):
-            word, _, value = option.partition("=")
+            word, _equals, value = option.partition("=")
             if option == "front":
                 machine.front = True
             elif option in SUITES:
@@ -272,7 +272,7 @@ class Lab:
 
     def exec(self, command, **options):
         """Run COMMAND (a list) in the client's place; options and result are subprocess.run's (text by default)."""
-        return subprocess.run(self.exec_command(command), **{"text": True, **options})
+        return subprocess.run(self.exec_command(command), check=options.pop("check", False), **{"text": True, **options})
 
     def ssh_command(self, name, command=()):
         """The command that runs COMMAND (a list of words of a shell line; none: a login shell) on a machine as root."""
@@ -282,7 +282,7 @@ class Lab:
     def ssh(self, name, command, **options):
         """Run COMMAND (a shell line, or a list of words) on a machine; options and result are subprocess.run's (text by default)."""
         words = [command] if isinstance(command, str) else [shlex.join(command)]
-        return subprocess.run(self.ssh_command(name, words), **{"text": True, "stdin": subprocess.DEVNULL, **options})
+        return subprocess.run(self.ssh_command(name, words), check=options.pop("check", False), **{"text": True, "stdin": subprocess.DEVNULL, **options})
 
     def ssh_options(self):
         """For ssh from an ordinary shell of this box. The shared connection lies in the lab's folder and goes with it."""

@@ -54,7 +54,7 @@ class Network:
     def hold(self, path, command):
         path.touch()
         host.detach([*command, "tail", "-f", str(path)], f"{path}.log")
-        for _ in range(100):
+        for _try in range(100):
             if pid := holder(path):
                 return pid
             time.sleep(0.02)
@@ -73,7 +73,7 @@ class Network:
         return socket
 
     def unplug(self, net, number):
-        subprocess.run([*self.inside(), host.find("ip"), "link", "delete", f"port-{net}{number}"], stderr=subprocess.DEVNULL)
+        subprocess.run([*self.inside(), host.find("ip"), "link", "delete", f"port-{net}{number}"], stderr=subprocess.DEVNULL, check=False)
 
     def entering(self, pid):
         """The command prefix that runs what follows in the namespaces of PID."""
@@ -91,7 +91,7 @@ class Network:
         self.check("ip", *words.split(), hold=hold)
 
     def check(self, command, *arguments, hold=None):
-        done = subprocess.run([*self.inside(hold), host.find(command), *arguments], capture_output=True, text=True)
+        done = subprocess.run([*self.inside(hold), host.find(command), *arguments], capture_output=True, text=True, check=False)
         if done.returncode:
             raise host.LabError(f"{command} {' '.join(arguments)}: {done.stderr.strip()}")
 

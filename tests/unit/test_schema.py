@@ -41,7 +41,7 @@ def attributes_of(data):
 
 def nested(data):
     """The one attribute in ``data``: (its number, {kind: value} of what is within)."""
-    ((kind, inner),) = attributes_of(data).items()
+    [(kind, inner)] = list(attributes_of(data).items())
     return kind, attributes_of(inner)
 
 

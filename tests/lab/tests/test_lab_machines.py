@@ -103,7 +103,7 @@ def test_the_classic_nat_carries_tcp_and_udp_over_ipv4_and_ipv6(lab, eventually)
         url = f"http://{lab.machines[name].address}/"
         eventually(lambda url=url: lab.exec(["curl", "-s", url], capture_output=True).returncode == 0)
     for vip in ("203.0.113.80", "[2001:db8:0:f::80]"):
-        answers = [lab.exec(["curl", "-sS", "-m", "5", f"http://{vip}/"], capture_output=True).stdout for _ in range(4)]
+        answers = [lab.exec(["curl", "-sS", "-m", "5", f"http://{vip}/"], capture_output=True).stdout for _number in range(4)]
         assert sorted(answers) == ["rs1", "rs1", "rs2", "rs2"] and answers[0] != answers[1]
     answers = lab.exec([sys.executable, "-c", ASK_UDP], capture_output=True).stdout.split()
     assert sorted(answers) == ["rs1", "rs1", "rs2", "rs2"]
@@ -114,7 +114,7 @@ def test_ansible_reaches_every_machine_from_an_ordinary_shell(lab, tmp_path):
     inventory.write_text(lab.inventory())
     ansible = shutil.which("ansible", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     command = [ansible, "directors:real_servers", "-i", inventory, "-m", "ansible.builtin.ping"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout.count('"ping": "pong"')) == (0, 3), done.stdout + done.stderr
 
 
