@@ -27,7 +27,7 @@ def main(words):
         return in_the_lab(words, arguments.results.resolve())
     from . import inside  # needs the kernel's tools and the collection on the path
 
-    inside.measure_all(arguments.quick, arguments.only, arguments.results)
+    inside.measure_all(inside.QUICK if arguments.quick else inside.FULL, arguments.only or inside.PARTS, arguments.results)
     return 0
 
 
@@ -36,7 +36,7 @@ def in_the_lab(words, results):
     command = [sys.executable, "-m", "tests.lab", "run", "--mem", "2G", "--save", str(results), "--"]
     command += [sys.executable, "-m", "tests.bench", "--inside", *words]
     path = os.pathsep.join([str(ROOT), str(ROOT / ".cache/collections")])
-    return subprocess.run(command, cwd=ROOT, env=dict(os.environ, PYTHONPATH=path)).returncode
+    return subprocess.run(command, cwd=ROOT, env=dict(os.environ, PYTHONPATH=path), check=False).returncode
 
 
 if __name__ == "__main__":

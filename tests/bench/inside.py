@@ -30,16 +30,39 @@ class Extent(NamedTuple):
     growth_rounds: int
 
 
-FULL = Extent(Size(1000, 10), 5, Size(10000, 5), 2, Size(50, 10), Size(1, 10), Size(100, 5), Size(1000, 10), 3, (Size(10, 9), Size(100, 9), Size(1000, 9), Size(5000, 9)), 3)
-QUICK = Extent(Size(200, 10), 2, None, 0, Size(10, 10), Size(1, 3), Size(10, 5), Size(100, 10), 1, (Size(10, 9), Size(100, 9)), 1)
+PARTS = ("library", "tasks", "growth")
+FULL = Extent(
+    table=Size(1000, 10),
+    table_rounds=5,
+    large=Size(10000, 5),
+    large_rounds=2,
+    stock=Size(50, 10),
+    task_service=Size(1, 10),
+    task_table=Size(100, 5),
+    task_large=Size(1000, 10),
+    task_rounds=3,
+    growth=(Size(10, 9), Size(100, 9), Size(1000, 9), Size(5000, 9)),
+    growth_rounds=3,
+)
+QUICK = Extent(
+    table=Size(200, 10),
+    table_rounds=2,
+    large=None,
+    large_rounds=0,
+    stock=Size(10, 10),
+    task_service=Size(1, 3),
+    task_table=Size(10, 5),
+    task_large=Size(100, 10),
+    task_rounds=1,
+    growth=(Size(10, 9), Size(100, 9)),
+    growth_rounds=1,
+)
 
 
-def measure_all(quick, only, results):
-    """Measure the parts named in ``only`` (a list, or None: all) and write the results into the folder ``results``."""
+def measure_all(extent, parts, results):
+    """Measure the parts (a collection of names out of PARTS) and write the results into the folder ``results``."""
     for module in ("ip_vs", "ip_vs_wrr"):
         subprocess.run(["modprobe", module], check=True)
-    extent = QUICK if quick else FULL
-    parts = only or ("library", "tasks", "growth")
     start = time.monotonic()
     lines, costs, peaks = [], [], {}
     if "library" in parts:

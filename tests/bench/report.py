@@ -36,10 +36,10 @@ class Line(NamedTuple):
         return self.limit is None or self.ratio <= self.limit
 
     @property
-    def noise(self):
-        """How far apart the rounds' ratios lie: the largest by the smallest."""
+    def range(self):
+        """The smallest and the largest of the rounds' ratios."""
         ratios = [a / b for a, b in zip(self.ours, self.theirs, strict=True)]
-        return max(ratios) / min(ratios)
+        return min(ratios), max(ratios)
 
 
 class Growth(NamedTuple):
@@ -65,7 +65,7 @@ def write(folder, machine, lines, growth, peaks):
     (folder / "results.svg").write_text(chart(lines))
     data = {
         "machine": machine,
-        "comparisons": [dict(line._asdict(), ratio=line.ratio, met=line.met, noise=line.noise) for line in lines],
+        "comparisons": [dict(line._asdict(), ratio=line.ratio, met=line.met, range=line.range) for line in lines],
         "cost_of_an_entry": [dict(each._asdict(), spread=each.spread) for each in growth],
         "peak_mib": peaks,
     }
@@ -75,14 +75,15 @@ def write(folder, machine, lines, growth, peaks):
 def markdown(machine, lines, growth, peaks):
     text = [f"{name}: {value}  " for name, value in machine.items()]
     for group in dict.fromkeys(line.group for line in lines):
-        text += ["", f"## {group}", "", "| | this collection | against | | ratio | target | rounds |", "|---|---:|---|---:|---:|---:|---|"]
+        text += ["", f"## {group}", "", "| | this collection | against | | ratio | of the rounds | target |", "|---|---:|---|---:|---:|---|---|"]
         for line in lines:
             if line.group == group:
                 target = "" if line.limit is None else f"≤ {line.limit:.3g} {'✓' if line.met else '✗'}"
                 scaled = f" (× {line.factor:g})" if line.factor != 1 else ""
+                low, high = line.range
                 text.append(
                     f"| {line.name} | {seconds(median(line.ours))} | {line.against}{scaled} | {seconds(median(line.theirs))} "
-                    f"| {line.ratio:.2f} | {target} | {len(line.ours)}, ± {(line.noise - 1) * 50:.0f} % |"
+                    f"| {line.ratio:.2f} | {len(line.ours)}: {low:.2f} to {high:.2f} | {target} |"
                 )
     if growth:
         sizes = list(growth[0].costs)

@@ -56,11 +56,8 @@ def change_one(services):
 
 def rules(services):
     """A table as the rules that ``ipvsadm -R`` reads, rendered as a template would: in the order of the list."""
-    lines = []
-    for ident, entry in _model.table_wish(services).items():
-        lines.append("-A " + _rules.render_service(_model.overlay_service(entry.service)))
-        lines += ["-a " + _rules.render_server(ident, _model.overlay_server(server)) for server in entry.servers.values()]
-    return "".join(line + "\n" for line in lines)
+    operations = _plan.plan_present({}, _model.table_wish(services)).operations
+    return "".join(_plan.command(operation).split(" ", 1)[1] + "\n" for operation in operations)
 
 
 def removal_rules(services):
@@ -70,9 +67,8 @@ def removal_rules(services):
 
 def edit_command(services):
     """The ipvsadm command line, as words, that change_one() comes to."""
-    before, after = _model.table_wish(services), _model.table_wish(change_one(services))
-    whole = {ident: _model.Entry(_model.overlay_service(entry.service), {key: _model.overlay_server(each) for key, each in entry.servers.items()}) for ident, entry in before.items()}
-    (operation,) = _plan.plan_present(whole, after).operations
+    there = _plan.plan_present({}, _model.table_wish(services)).after
+    (operation,) = _plan.plan_present(there, _model.table_wish(change_one(services))).operations
     return _plan.command(operation).split()
 
 
