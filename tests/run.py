@@ -74,7 +74,9 @@ def pyroute2(version: str) -> tuple[str, ...]:
 
 
 STAGES = [
-    Stage("image", "the disk of the lab's machines, unless it is there already", ((PYTHON, "-m", "tests.lab", "image"),)),
+    Stage("image", "the disks of the lab's machines, unless they are there already", tuple(
+        (PYTHON, "-m", "tests.lab", "image", "--suite", suite) for suite in ("bookworm", "trixie")
+    )),
     Stage("unit", "pure logic, and the collection's archive", (pytest("unit", "tests/unit"),)),
     Stage("lint", "form of code, roles, documentation and licences", (
         ("ruff", "check"),

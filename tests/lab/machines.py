@@ -304,7 +304,7 @@ class Lab:
         if not machines:
             raise host.LabError(f"lab {self.name} is not up")
         variables = {
-            "ansible_user": "root", "ansible_python_interpreter": "/usr/bin/python3", "ansible_pipelining": True,
+            "ansible_connection": "ssh", "ansible_user": "root", "ansible_python_interpreter": "/usr/bin/python3", "ansible_pipelining": True,
             "ansible_ssh_common_args": shlex.join(self.ssh_options()),
         }
         groups = {}

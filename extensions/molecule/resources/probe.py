@@ -38,7 +38,7 @@ def met(names, expectation):
         return False
     counts = collections.Counter(names)
     if expectation["is"] == "alternating":
-        return len(counts) == 2 and all(one != other for one, other in zip(names, names[1:]))
+        return len(counts) == 2 and all(one != other for one, other in zip(names, names[1:], strict=False))
     if expectation["is"] == "sticky":
         return len(counts) == 1
     if expectation["is"] == "weighted":
