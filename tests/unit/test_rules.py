@@ -17,6 +17,21 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._model import IPV4, IPV6,
 from tests import rule_tables
 from tests.rule_tables import MARKED, OURS_ALONE, REFUSED, REFUSED_BY_US_ALONE, SAME, SERVER, TCP
 
+
+@pytest.fixture(scope="module", autouse=True)
+def services_database():
+    """The names of ports that the tests use, whatever this machine has in /etc/services."""
+
+    def getservbyname(name, protocol):
+        if (name, protocol) != ("http", "tcp"):
+            raise OSError("service/proto not found")
+        return 80
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_rules.socket, "getservbyname", getservbyname)
+        yield
+
+
 from_ipvsadm = FromIpvsadm().filters()["from_ipvsadm"]
 to_ipvsadm = ToIpvsadm().filters()["to_ipvsadm"]
 
