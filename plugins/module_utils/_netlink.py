@@ -272,6 +272,8 @@ def _request(operation):
         return _schema.CMD_NEW_DAEMON, _schema.pack_daemon(after)
     if kind == _plan.STOP_DAEMON:
         return _schema.CMD_DEL_DAEMON, _schema.pack_daemon_role(before.role)
+    if kind == _plan.FLUSH:
+        return _schema.CMD_FLUSH, b""
     return _schema.CMD_ZERO, _schema.pack_service_id(ident) if ident else b""
 
 

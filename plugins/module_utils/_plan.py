@@ -16,6 +16,7 @@ from ansible_collections.lvs.ipvs.plugins.module_utils import _model, _rules
 
 ADD_SERVICE, EDIT_SERVICE, DELETE_SERVICE = "add service", "edit service", "delete service"
 ADD_SERVER, EDIT_SERVER, DELETE_SERVER = "add server", "edit server", "delete server"
+FLUSH = "delete all services"
 SET_TIMEOUTS, START_DAEMON, STOP_DAEMON, ZERO = "set timeouts", "start daemon", "stop daemon", "zero counters"
 
 
@@ -23,7 +24,7 @@ class Operation(NamedTuple):
     """One change of the kernel's table.
 
     ``before``/``after`` are whole objects of ``_model``, or None where the object does not exist: a Service (an Entry in
-    ``before`` of DELETE_SERVICE, since its servers go with it), a Server, Timeouts or a Daemon. ``service`` is the ServiceId
+    ``before`` of DELETE_SERVICE, since its servers go with it; a Table of them in that of FLUSH), a Server, Timeouts or a Daemon. ``service`` is the ServiceId
     that services and servers belong to; for ZERO it may be None: all services.
     """
 
@@ -63,6 +64,8 @@ def command(operation):
         return "ipvsadm -e " + _rules.render_server(ident, after)
     if kind == DELETE_SERVER:
         return "ipvsadm -d %s -r %s" % (_rules.service_words(ident), before.id)
+    if kind == FLUSH:
+        return "ipvsadm -C"
     if kind == SET_TIMEOUTS:
         return "ipvsadm " + _rules.render_timeouts(after)
     if kind == START_DAEMON:
@@ -80,6 +83,8 @@ def inverse(operation):
     if kind == DELETE_SERVICE:
         restored = [Operation(ADD_SERVICE, ident, None, before.service)]
         return restored + [Operation(ADD_SERVER, ident, None, server) for server in before.servers.values()]
+    if kind == FLUSH:
+        return [step for each, entry in before.items() for step in inverse(Operation(DELETE_SERVICE, each, entry, None))]
     swapped = {
         EDIT_SERVICE: EDIT_SERVICE,
         ADD_SERVER: DELETE_SERVER,
@@ -146,6 +151,11 @@ def plan_present(current, wanted, prune_servers=None, prune_services=None, path=
 
 def _names_tunnel(wish):
     return not (wish.tunnel_type is None and wish.tunnel_port is None and wish.tunnel_checksum is None)
+
+
+def flush(plan):
+    """The same as a plan that removes every service there is, in one operation."""
+    return plan._replace(operations=(Operation(FLUSH, None, plan.before, None),)) if plan.operations else plan
 
 
 def plan_absent(current, idents):

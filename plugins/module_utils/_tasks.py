@@ -251,6 +251,8 @@ def manage_table(options, context):
         made = _plan.plan_present(current, wanted, prune, prune, _entry_path(wanted, prefixes))
         if prune:
             _prune.refuse_others(made, options)
+            if not wanted and options["prune_scope"] is None:
+                made = _plan.flush(made)
         return _checked(made, context)
 
     def read(kernel):

@@ -78,6 +78,9 @@ class FakeKernel:
                 return errno.EEXIST
             self.table[ident] = _model.Entry(after, {})
             return 0
+        if kind == _plan.FLUSH:
+            self.table.clear()
+            return 0
         if kind == _plan.ZERO:
             self.counters.clear()
             return 0

@@ -30,6 +30,20 @@ def test_a_whole_table_becomes_another(current, wanted):
 
 
 @few
+@given(strategies.tables)
+def test_everything_goes_in_one_operation_and_comes_back(current):
+    kernel = FakeKernel(current)
+    plan = _plan.flush(_plan.plan_present(current, {}, everything, everything))
+    assert len(plan.operations) == bool(current)
+    assert not any(kernel.apply(plan.operations))
+    assert kernel.table == {} == plan.after
+    for operation in plan.operations:
+        assert _plan.command(operation) == "ipvsadm -C"
+        assert not any(kernel.apply(_plan.inverse(operation)))
+    assert kernel.table == current
+
+
+@few
 @given(strategies.tables, strategies.tables)
 def test_without_pruning_nothing_is_removed(current, wanted):
     plan = _plan.plan_present(current, as_wish(wanted))
