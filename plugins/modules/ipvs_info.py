@@ -92,20 +92,152 @@ services:
   type: list
   elements: dict
   contains:
+    address:
+      description: The virtual address. Services named by a firewall mark have C(fwmark) and C(family) instead.
+      type: str
+      returned: services named by address
+    port:
+      description: The port.
+      type: int
+      returned: services named by address
+    protocol:
+      description: V(tcp), V(udp) or V(sctp).
+      type: str
+      returned: services named by address
+    fwmark:
+      description: The firewall mark.
+      type: int
+      returned: services named by firewall mark
+    family:
+      description: V(ipv4) or V(ipv6).
+      type: str
+      returned: services named by firewall mark
+    scheduler:
+      description: The scheduler.
+      type: str
+      returned: always
+    scheduler_flags:
+      description: The scheduler's flags.
+      type: list
+      elements: str
+      returned: always
+    persistence_timeout:
+      description: Seconds, V(0) for no persistence.
+      type: int
+      returned: always
+    persistence_netmask:
+      description: Prefix length, or a dotted mask where it has none.
+      type: str
+      returned: always
+    persistence_engine:
+      description: The persistence engine, empty for none.
+      type: str
+      returned: always
+    one_packet:
+      description: Whether each packet is scheduled by itself.
+      type: bool
+      returned: always
     servers:
-      description: The real servers. With O(statistics=true) each has RV(services[].servers[].statistics).
+      description: The real servers, sorted by address and port.
       type: list
       elements: dict
       returned: always
       contains:
+        address:
+          description: The address.
+          type: str
+          returned: always
+        port:
+          description: The port.
+          type: int
+          returned: always
+        forward_method:
+          description: The forwarding method.
+          type: str
+          returned: always
+        weight:
+          description: The weight.
+          type: int
+          returned: always
+        upper_threshold:
+          description: The upper threshold, V(0) for none.
+          type: int
+          returned: always
+        lower_threshold:
+          description: The lower threshold, V(0) for none.
+          type: int
+          returned: always
+        tunnel_type:
+          description: The kind of tunnel.
+          type: str
+          returned: servers behind a tunnel
+        tunnel_port:
+          description: The port of a V(gue) tunnel, V(0) otherwise.
+          type: int
+          returned: servers behind a tunnel
+        tunnel_checksum:
+          description: The checksum of the tunnel.
+          type: str
+          returned: servers behind a tunnel
         statistics:
-          description:
-            - Counters and rates as for the service, and RV(ignore:active_connections), RV(ignore:inactive_connections) and
-              RV(ignore:persistent_connections).
+          description: Counters and rates as for the service, and the numbers of connections.
           type: dict
           returned: with O(statistics=true)
+          contains:
+            connections:
+              description: Connections scheduled.
+              type: int
+              returned: always
+            in_packets:
+              description: Packets from clients.
+              type: int
+              returned: always
+            out_packets:
+              description: Packets to clients, seen with NAT only.
+              type: int
+              returned: always
+            in_bytes:
+              description: Bytes from clients.
+              type: int
+              returned: always
+            out_bytes:
+              description: Bytes to clients, seen with NAT only.
+              type: int
+              returned: always
+            connections_per_second:
+              description: Rate of connections.
+              type: int
+              returned: always
+            in_packets_per_second:
+              description: Rate of packets from clients.
+              type: int
+              returned: always
+            out_packets_per_second:
+              description: Rate of packets to clients.
+              type: int
+              returned: always
+            in_bytes_per_second:
+              description: Rate of bytes from clients.
+              type: int
+              returned: always
+            out_bytes_per_second:
+              description: Rate of bytes to clients.
+              type: int
+              returned: always
+            active_connections:
+              description: Active connections now; for TCP, those that are established.
+              type: int
+              returned: always
+            inactive_connections:
+              description: Other connections that are remembered.
+              type: int
+              returned: always
+            persistent_connections:
+              description: Persistence templates.
+              type: int
+              returned: always
     statistics:
-      description: 64-bit counters since the service was made or zeroed, and rates per second.
+      description: 64-bit counters since the service was made or zeroed, and rates per second. The kernel sums them up every two seconds.
       type: dict
       returned: with O(statistics=true)
       contains:
@@ -188,6 +320,35 @@ sync_daemons:
   returned: success
   type: list
   elements: dict
+  contains:
+    role:
+      description: V(master) or V(backup).
+      type: str
+      returned: always
+    interface:
+      description: The interface.
+      type: str
+      returned: always
+    sync_id:
+      description: The ID.
+      type: int
+      returned: always
+    max_length:
+      description: Length of sync messages in bytes.
+      type: int
+      returned: always
+    multicast_group:
+      description: The multicast address.
+      type: str
+      returned: always
+    multicast_port:
+      description: The UDP port.
+      type: int
+      returned: always
+    multicast_ttl:
+      description: The time to live.
+      type: int
+      returned: always
 """
 
 from ansible.module_utils.basic import AnsibleModule

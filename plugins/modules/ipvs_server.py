@@ -161,8 +161,29 @@ server:
     lower_threshold: 0
 service:
   description: The virtual service, with the options that name it in M(lvs.ipvs.ipvs_service).
-  returned: success
+  returned: success, and when a drain took too long
   type: dict
+  contains:
+    address:
+      description: The virtual address. Services named by a firewall mark have C(fwmark) and C(family) instead.
+      type: str
+      returned: services named by address
+    port:
+      description: The port.
+      type: int
+      returned: services named by address
+    protocol:
+      description: V(tcp), V(udp) or V(sctp).
+      type: str
+      returned: services named by address
+    fwmark:
+      description: The firewall mark.
+      type: int
+      returned: services named by firewall mark
+    family:
+      description: V(ipv4) or V(ipv6).
+      type: str
+      returned: services named by firewall mark
   sample:
     address: 203.0.113.80
     port: 80
@@ -186,7 +207,7 @@ connections:
       returned: always
 commands:
   description: What was done (in check mode, what would be), as C(ipvsadm) command lines. Empty where nothing changed.
-  returned: success
+  returned: success, and when a drain took too long
   type: list
   elements: str
   sample:

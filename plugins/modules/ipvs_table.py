@@ -25,6 +25,7 @@ options:
     description:
       - Whether services that are not listed are removed, and servers that are not listed in services that are. The servers of a
         service that is listed without C(servers) are left alone.
+      - With an empty list and without O(prune_scope), everything goes in one operation.
       - Without O(prune_scope) this refuses to remove services where it sees that others keep services here, which are kube-proxy
         (an interface C(kube-ipvs0)) and a running C(keepalived) or C(ldirectord).
     type: bool
@@ -121,6 +122,94 @@ services:
   returned: success
   type: list
   elements: dict
+  contains:
+    address:
+      description: The virtual address. Services named by a firewall mark have C(fwmark) and C(family) instead.
+      type: str
+      returned: services named by address
+    port:
+      description: The port.
+      type: int
+      returned: services named by address
+    protocol:
+      description: V(tcp), V(udp) or V(sctp).
+      type: str
+      returned: services named by address
+    fwmark:
+      description: The firewall mark.
+      type: int
+      returned: services named by firewall mark
+    family:
+      description: V(ipv4) or V(ipv6).
+      type: str
+      returned: services named by firewall mark
+    scheduler:
+      description: The scheduler.
+      type: str
+      returned: always
+    scheduler_flags:
+      description: The scheduler's flags.
+      type: list
+      elements: str
+      returned: always
+    persistence_timeout:
+      description: Seconds, V(0) for no persistence.
+      type: int
+      returned: always
+    persistence_netmask:
+      description: Prefix length, or a dotted mask where it has none.
+      type: str
+      returned: always
+    persistence_engine:
+      description: The persistence engine, empty for none.
+      type: str
+      returned: always
+    one_packet:
+      description: Whether each packet is scheduled by itself.
+      type: bool
+      returned: always
+    servers:
+      description: The real servers, sorted by address and port.
+      type: list
+      elements: dict
+      returned: always
+      contains:
+        address:
+          description: The address.
+          type: str
+          returned: always
+        port:
+          description: The port.
+          type: int
+          returned: always
+        forward_method:
+          description: The forwarding method.
+          type: str
+          returned: always
+        weight:
+          description: The weight.
+          type: int
+          returned: always
+        upper_threshold:
+          description: The upper threshold, V(0) for none.
+          type: int
+          returned: always
+        lower_threshold:
+          description: The lower threshold, V(0) for none.
+          type: int
+          returned: always
+        tunnel_type:
+          description: The kind of tunnel.
+          type: str
+          returned: servers behind a tunnel
+        tunnel_port:
+          description: The port of a V(gue) tunnel, V(0) otherwise.
+          type: int
+          returned: servers behind a tunnel
+        tunnel_checksum:
+          description: The checksum of the tunnel.
+          type: str
+          returned: servers behind a tunnel
   sample:
     - address: 203.0.113.80
       port: 80
@@ -145,7 +234,7 @@ not_undone:
   elements: str
 commands:
   description: What was done (in check mode, what would be), as C(ipvsadm) command lines. Empty where nothing changed.
-  returned: success
+  returned: success, and when an operation failed with O(rollback=false)
   type: list
   elements: str
   sample:

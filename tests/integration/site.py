@@ -56,20 +56,34 @@ class Site:
                 self.names[name],
             )
         Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
-        self.listeners = [self._listen(name) for name in SERVERS]
+        self.sockets, self.threads = [], []
+        for name in SERVERS:
+            self._listen(name)
         return self
 
     def __exit__(self, *exc_info):
-        for listener in self.listeners:
-            listener.shutdown(socket.SHUT_RDWR)
-            listener.close()
+        # a thread that lived on would keep the director's namespace, and with it the kernel's modules
+        for each in self.sockets:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+        for thread in self.threads:
+            thread.join()
         _ip([f"netns del {name}" for name in (self.client, *self.names.values())])
 
     def _listen(self, name):
         with _netns.inside(self.names[name]):
             listener = socket.create_server(("", PORT), backlog=128)
-        threading.Thread(target=_serve, args=(listener, name), daemon=True).start()
-        return listener
+        self._start(self._serve, listener, name)
+
+    def _start(self, function, connection, name):
+        self.sockets.append(connection)
+        self.threads.append(threading.Thread(target=function, args=(connection, name), daemon=True))
+        self.threads[-1].start()
+
+    def _serve(self, listener, name):
+        with listener, contextlib.suppress(OSError):  # it is shut down at the end
+            while True:
+                self._start(_answer, listener.accept()[0], name)
 
     def connect(self):
         """A new connection from the client through the virtual service."""
@@ -105,18 +119,12 @@ class Connection:
         self.close()
 
 
-def _serve(listener, name):
-    """Tell each client the server's name, and send back what it sends."""
-
-    def answer(connection):
-        with connection, contextlib.suppress(OSError):
-            connection.sendall(name.encode())
-            while data := connection.recv(100):
-                connection.sendall(data)
-
-    with contextlib.suppress(OSError):  # the listener is closed at the end
-        while True:
-            threading.Thread(target=answer, args=(listener.accept()[0],), daemon=True).start()
+def _answer(connection, name):
+    """Tell the client the server's name, and send back what it sends."""
+    with connection, contextlib.suppress(OSError):
+        connection.sendall(name.encode())
+        while data := connection.recv(100):
+            connection.sendall(data)
 
 
 class Load:

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import pytest
 
+pytestmark = pytest.mark.once
+
 BEFORE = """\
 -A -t 203.0.113.80:80 -s rr
 -a -t 203.0.113.80:80 -r 198.51.100.11:80 -m -w 1 -x 100 -y 50

@@ -10,6 +10,8 @@ import pytest
 
 from .site import SERVERS, SERVICE, Load, Site, nat
 
+pytestmark = pytest.mark.once
+
 SERVER = {"service_address": SERVICE["address"], "service_port": SERVICE["port"]}
 RS1 = dict(SERVER, address=SERVERS["rs1"])
 RS2 = dict(SERVER, address=SERVERS["rs2"])

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The modules by Ansible itself: the examples that have templates, the action group, check mode and diff at the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from .conftest import new_netns
+from .test_documentation import TEMPLATED, document
+
+pytestmark = pytest.mark.once
+
+RULES = "-A -t 203.0.113.80:80 -s rr\n-a -t 203.0.113.80:80 -r 198.51.100.11:80 -m -w 1\n"
+MORE = RULES + "-A -t 203.0.113.81:80 -s rr\n"
+
+
+def ansible(program, *arguments):
+    """Run one of Ansible's programs beside this Python; its exit status and what it printed."""
+    environment = dict(os.environ, ANSIBLE_NOCOLOR="1", ANSIBLE_LOCALHOST_WARNING="0", ANSIBLE_PYTHON_INTERPRETER=sys.executable)
+    command = [str(Path(sys.executable).with_name(program)), *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.fixture
+def playbook(ipvs, tmp_path):
+    """The examples with templates and what they need, on the namespace that the defaults of the action group name."""
+    tasks = [
+        task
+        for module in ("ipvs_info", "ipvs_table")
+        for task in document(module, "EXAMPLES")
+        if module == "ipvs_info" or (module, task["name"]) in TEMPLATED
+    ]
+    assert {task["name"] for task in tasks} >= {name for _module, name in TEMPLATED}
+    play = {
+        "hosts": "localhost",
+        "connection": "local",
+        "gather_facts": False,
+        "module_defaults": {"group/lvs.ipvs.ipvs": {"netns": ipvs.netns}},
+        "tasks": tasks,
+    }
+    (tmp_path / "ipvsadm.rules").write_text(MORE)
+    ipvs.restore(RULES)
+    before = ipvs.module("ipvs_info")
+    (tmp_path / "before.json").write_text(json.dumps(before))
+    path = tmp_path / "playbook.yml"
+    path.write_text(yaml.safe_dump([play], sort_keys=False))
+    return str(path)
+
+
+def test_a_playbook(ipvs, playbook):
+    with new_netns():
+        status, output = ansible("ansible-playbook", "--check", "--diff", playbook)
+        assert status == 0, output
+        assert "+-A -t 203.0.113.81:80 -s rr" in output
+        assert recap(output) == {"ok": 5, "changed": 1}
+        status, output = ansible("ansible-playbook", "--diff", playbook)
+        assert status == 0, output
+        # the second table takes the first one's service away again
+        assert "+-A -t 203.0.113.81:80 -s rr" in output and "-  -A -t" not in output and "--A -t 203.0.113.81:80 -s rr" in output
+        assert recap(output) == {"ok": 5, "changed": 2}
+        assert "198.51.100.11: 0" in output
+        assert ipvs.saved() == [], "the defaults of the action group were not used"
+    assert ipvs.saved() == sorted(RULES.splitlines())
+
+
+def recap(output):
+    line = output.split("PLAY RECAP")[1]
+    return {word: int(re.search(rf"\b{word}=(\d+)", line)[1]) for word in ("ok", "changed")}
+
+
+def test_an_error_is_one_clear_line(ipvs):
+    status, output = ansible("ansible", "localhost", "-m", "lvs.ipvs.ipvs_service", "-a", "address=www.example.com port=80")
+    assert status == 2
+    assert "address: 'www.example.com': give an IPv4 or IPv6 address as a literal" in output
+    assert "Traceback" not in output and "exception" not in output
