@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""playbooks/report.yml: the page, as a headless Chromium shows it on a screen, on a phone and on paper."""
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+MEASURE = "<script>document.title = `${document.documentElement.scrollWidth} of ${window.innerWidth}`</script>"
+
+
+def service(address, servers, **more):
+    counters = {"connections": 4711, "connections_per_second": 12}
+    return {
+        "address": address, "port": 80, "protocol": "tcp", "scheduler": "wrr", "persistence_timeout": 0, "one_packet": False,
+        "statistics": counters, "servers": [server(*each) for each in servers], **more,
+    }  # fmt: skip
+
+
+def server(address, weight, active):
+    statistics = {"active_connections": active, "inactive_connections": 2 * active, "connections": 100 * active}
+    return {"address": address, "port": 80, "forward_method": "nat", "weight": weight, "upper_threshold": 0, "statistics": statistics}
+
+
+def seen(*services):
+    return {
+        "loaded": True, "version": "1.2.1", "connection_table_size": 4096, "services": list(services), "sync_daemons": [],
+        "timeouts": {"tcp": 900, "tcp_fin": 120, "udp": 300},
+    }  # fmt: skip
+
+
+DIRECTORS = {
+    "lb1": {
+        "director_seen": seen(
+            service("203.0.113.80", [("198.51.100.11", 3, 40), ("198.51.100.12", 1, 10), ("198.51.100.13", 0, 0)]),
+            service("2001:db8:1234:5678:9abc:def0:1234:5678", [("2001:db8:1234:5678:9abc:def0:1234:1111", 1, 7)], persistence_timeout=60),
+            {**service("", []), "fwmark": 7, "family": "ipv6"},
+        ),
+        "director_differences": [],
+        "director_addresses": ["203.0.113.80/32 dev eth1", "2001:db8:1234:5678:9abc:def0:1234:5678/128 dev eth1"],
+    },
+    "lb2": {
+        "director_seen": seen(service("203.0.113.81", [("198.51.100.11", 1, 5)])),
+        "director_differences": ["services: to be done ipvsadm -e -t 203.0.113.81:80 -r 198.51.100.11:80 -m -w 3", "<b>not markup</b>"],
+        "director_addresses": ["203.0.113.81/32 dev eth1"],
+    },
+    "lb3": {"director_problem": "no pyroute2 & no patience"},
+    "lb4": {},
+}
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    """The report on DIRECTORS, which nobody asks: what the first play would have found is in the inventory."""
+    folder = tmp_path_factory.mktemp("report")
+    inventory = {"directors": {"hosts": DIRECTORS}, "ungrouped": {"hosts": {"localhost": {"ansible_connection": "local"}}}}
+    (folder / "inventory.yml").write_text(json.dumps(inventory))
+    environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".cache/collections")}
+    done = subprocess.run(
+        ["ansible-playbook", "-i", folder / "inventory.yml", "--limit", "localhost", "-e", f"report_file={folder}/report.html", "playbooks/report.yml"],
+        cwd=ROOT, env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder / "report.html"
+
+
+def chromium(path, *options):
+    program = shutil.which("chromium")
+    assert program, "chromium is missing: apt-get install chromium"
+    with subprocess.Popen(
+        [program, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={path.parent}/profile", *options, path.as_uri()],
+        cwd=path.parent, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    ) as process:  # fmt: skip
+        return process.communicate(timeout=120)[0]
+
+
+def text(html):
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html.partition("<body>")[2]))
+
+
+def test_page_tells_what_there_is(page):
+    shown = text(chromium(page, "--dump-dom"))
+    assert "4 directors 3 not as they should be" in shown
+    assert "62 active connections" in shown
+    assert "5 places of real servers, 1 with weight 0" in shown
+    assert "lb2 differs from what it should be. services: to be done ipvsadm -e -t 203.0.113.81:80 -r 198.51.100.11:80 -m -w 3" in shown
+    assert "lb3 could not be asked. no pyroute2 &amp; no patience" in shown
+    assert "lb4 could not be asked. It could not be reached." in shown
+    assert "[2001:db8:1234:5678:9abc:def0:1234:5678]:80" in shown
+    assert "persistent for 60 s" in shown
+    assert "firewall mark 7 (ipv6)" in shown
+
+
+def test_page_stands_by_itself_and_takes_no_text_for_markup(page):
+    html = page.read_text()
+    assert not re.search(r"(src|href)=[\"'](?!#)|@import|url\(|<script", html)
+    assert "&lt;b&gt;not markup&lt;/b&gt;" in html
+
+
+def test_bars_are_as_long_as_their_numbers(page):
+    assert re.findall(r'class="bar active"><i style="width:([0-9.]+)%"></i></span><b>([0-9]+)</b>', page.read_text()) == [
+        ("100.0", "40"), ("25.0", "10"), ("0.0", "0"), ("17.5", "7"), ("12.5", "5"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("width", [1280, 768, 500])
+def test_nothing_sticks_out_at_the_side(page, width):
+    measured = page.with_name(f"measured-{width}.html")
+    measured.write_text(page.read_text().replace("</body>", MEASURE + "</body>"))
+    title = re.search(r"<title>([0-9]+) of ([0-9]+)", chromium(measured, f"--window-size={width},900", "--dump-dom"))
+    assert int(title[1]) <= int(title[2]) == width
+
+
+def test_page_prints(page):
+    chromium(page, f"--print-to-pdf={page.parent}/report.pdf", "--no-pdf-header-footer")
+    pdf = (page.parent / "report.pdf").read_bytes()
+    assert pdf.startswith(b"%PDF-")
+    assert 1 <= len(re.findall(rb"/Type\s*/Page\b", pdf)) <= 3
