@@ -41,6 +41,11 @@ def examples(module):
             yield name, action.removeprefix("lvs.ipvs."), task[action] or {}
 
 
+def is_a(value, kind):
+    """Whether the value is of a type as documentation names it; a bool is no int there."""
+    return isinstance(value, TYPES[kind]) and (kind == "bool") == isinstance(value, bool)
+
+
 def differences(value, documented, path):
     """What is returned and not documented, and the other way round."""
     found = [f"{path}{key}: not documented" for key in value if key not in documented]
@@ -54,13 +59,13 @@ def differences(value, documented, path):
             if "V(null)" not in str(entry["description"]):
                 found.append(f"{where}: null, and the description doesn't speak of it")
             continue
-        if type(value[key]) is not TYPES[entry["type"]]:
+        if not is_a(value[key], entry["type"]):
             found.append(f"{where}: {value[key]!r} is no {entry['type']}")
         if "contains" in entry:
             for part in value[key] if entry["type"] == "list" else [value[key]]:
                 found += differences(part, entry["contains"], where + ".")
         elif entry["type"] == "list":
-            found += [f"{where}: {part!r} is no {entry['elements']}" for part in value[key] if type(part) is not TYPES[entry["elements"]]]
+            found += [f"{where}: {part!r} is no {entry['elements']}" for part in value[key] if not is_a(part, entry["elements"])]
     return found
 
 
