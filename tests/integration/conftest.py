@@ -149,15 +149,22 @@ class Ipvs:
 
     def fails(self, name, **options):
         """Run a module that must fail; assert that it changed nothing, and return its result."""
-        before = saved()
+        before = run_module("ipvs_info")
         with pytest.raises(ModuleFailed) as failure:
             run_module(name, **options)
-        assert saved() == before, "a failed task changed the table"
+        assert run_module("ipvs_info") == before, "a failed task changed the table"
         return failure.value.result
 
     def restore(self, rules):
-        """Make the table what the rule text says, by ipvsadm itself."""
+        """Add what the rule text says, by ipvsadm itself."""
         ipvsadm("-R", rules=rules)
+
+    def fill(self, rules):
+        """Make the table what the rule text says, by ipvs_table, which takes a tenth of the time that ipvsadm takes."""
+        run_module("ipvs_table", rules=rules, prune=True)
+
+    def is_empty(self):
+        return len(glance().splitlines()) == 3  # its head
 
     def twice(self, name, **options):
         """Run a module in check mode, for real, and again, as every feature must behave.

@@ -70,7 +70,7 @@ WANTED = [f"-A {T} -s wrr", f"-a {T} {R} -m -w 5"]
     ],
 )
 def test_changed_once(ipvs, meddle, before, module, options, meddling, after):
-    ipvs.restore(before)
+    ipvs.fill(before)
     with meddle(ipvs, meddling) as calls:
         ipvs.module(module, **options)
     assert ipvs.saved() == after
@@ -79,30 +79,30 @@ def test_changed_once(ipvs, meddle, before, module, options, meddling, after):
 
 
 def test_a_service_that_goes_from_under_a_server_task(ipvs, meddle):
-    ipvs.restore(BEFORE)
+    ipvs.fill(BEFORE)
     with meddle(ipvs, f"-D {T}"):
         with pytest.raises(ModuleFailed, match="there is no such virtual service"):
             ipvs.module("ipvs_server", **SERVER, weight=5)
 
 
 def test_changed_every_time(ipvs, meddle):
-    ipvs.restore(BEFORE)
+    ipvs.fill(BEFORE)
     with meddle(ipvs, f"-D {T}", f"-A {T}", f"-D {T}") as calls:
         with pytest.raises(ModuleFailed) as failure:
             ipvs.module("ipvs_service", **WEB, scheduler="wrr")
     assert len(calls) == 3
     assert "Somebody else changes the table at the same time; gave up after 3 tries" in failure.value.result["msg"]
-    assert ipvs.saved() == []
+    assert ipvs.is_empty()
 
 
 def test_what_was_done_at_the_first_try_is_undone_after_the_last(ipvs, meddle):
-    ipvs.restore(f"-A {T} -s rr\n")
+    ipvs.fill(f"-A {T} -s rr\n")
     table = [{"fwmark": 5}, dict(WEB, scheduler="wrr")]
     with meddle(ipvs, f"-D {T}", f"-A {T}", f"-D {T}"):
         with pytest.raises(ModuleFailed) as failure:
             ipvs.module("ipvs_table", services=table)
     assert "The rest was undone (1 operations)" in failure.value.result["msg"]
-    assert ipvs.saved() == []
+    assert ipvs.is_empty()
 
 
 def test_sync_daemons(ipvs, meddle):
@@ -123,7 +123,7 @@ def test_sync_daemons(ipvs, meddle):
 
 def test_a_restless_neighbour(ipvs):
     """Servers come and go all the time: each task succeeds or says why, and reading never breaks."""
-    ipvs.restore(f"-A {T} -s rr\n")
+    ipvs.fill(f"-A {T} -s rr\n")
     ending, rounds = threading.Event(), []
 
     def neighbour():

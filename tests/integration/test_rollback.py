@@ -56,30 +56,36 @@ def test_the_plan_itself(ipvs):
     assert [command.split()[1] for command in commands] == KINDS
 
 
-@pytest.mark.parametrize("number", range(len(KINDS)))
-@pytest.mark.parametrize("batch", [16384, 1], ids=["one-send", "a-send-each"])
-def test_the_nth_operation_fails(ipvs, monkeypatch, number, batch):
-    """The request that goes to the kernel names a server or service that it must refuse, whatever the operation was."""
-    ipvs.restore(BEFORE)
-    before = full(ipvs)
+@pytest.mark.parametrize("batch", [16384, 1], ids=["in one send", "each in a send of its own"])
+def test_the_nth_operation_fails_for_every_n(ipvs, monkeypatch, batch):
+    """The request that goes to the kernel is one that it must refuse, whatever the operation was."""
     genuine = _netlink._request
-    count = iter(range(1000))
 
-    def spoiled(operation):
-        command, attributes = genuine(operation)
-        if next(count) != number:
-            return command, attributes
-        return command, attributes[:4] + b"\xff\xff" + attributes[6:]  # the first attribute within, AF, becomes another
+    def spoil(number):
+        count = iter(range(1000))
 
-    monkeypatch.setattr(_netlink, "_request", spoiled)
+        def request(operation):
+            command, attributes = genuine(operation)
+            if next(count) != number:
+                return command, attributes
+            return command, attributes[:4] + b"\xff\xff" + attributes[6:]  # the first attribute within, AF, becomes another
+
+        return request
+
+    ipvs.restore(BEFORE)
+    before, told = full(ipvs), ipvs.saved()
     monkeypatch.setattr(_netlink, "_BATCH", batch)
-    result = ipvs.fails("ipvs_table", **wish())
-    assert full(ipvs) == before
-    assert "EINVAL" in result["msg"] or "EAFNOSUPPORT" in result["msg"], result["msg"]
-    if number == 0 and batch == 1:
-        assert "Nothing was changed." in result["msg"]
-    else:
-        assert "The rest was undone (" in result["msg"]
+    for number in range(len(KINDS)):
+        with monkeypatch.context() as patched:
+            patched.setattr(_netlink, "_request", spoil(number))
+            with pytest.raises(ModuleFailed) as failure:
+                ipvs.module("ipvs_table", **wish())
+        message = failure.value.result["msg"]
+        assert ipvs.saved() == told, (number, message)
+        assert full(ipvs) == before, (number, message)
+        assert "EINVAL" in message or "EAFNOSUPPORT" in message
+        undone = 0 if number == 0 and batch == 1 else 1
+        assert ("Nothing was changed." in message, "The rest was undone (" in message) == (not undone, bool(undone))
 
 
 def at(services, number, changed):
@@ -89,7 +95,7 @@ def at(services, number, changed):
 
 @pytest.mark.parametrize("number", range(4))
 def test_a_scheduler_that_only_the_kernel_knows_to_be_missing(ipvs, monkeypatch, number):
-    ipvs.restore(BEFORE)
+    ipvs.fill(BEFORE)
     before = full(ipvs)
     monkeypatch.setattr(_kmod, "state", lambda name: "unknown")  # as in a container, where the modules can't be seen
     options = wish()
@@ -101,7 +107,7 @@ def test_a_scheduler_that_only_the_kernel_knows_to_be_missing(ipvs, monkeypatch,
 
 @pytest.mark.parametrize("position", range(3))
 def test_a_server_that_the_kernel_refuses(ipvs, position):
-    ipvs.restore(BEFORE)
+    ipvs.fill(BEFORE)
     before = full(ipvs)
     options = wish()
     servers = [nat("198.51.100.11", weight=10), nat("198.51.100.13")]
@@ -113,7 +119,7 @@ def test_a_server_that_the_kernel_refuses(ipvs, position):
 
 
 def test_mixed_families_while_a_sync_daemon_runs(ipvs):
-    ipvs.restore(BEFORE)
+    ipvs.fill(BEFORE)
     before = full(ipvs)
     ipvs.module("ipvs_sync_daemon", role="master", interface="lo")
     try:
@@ -127,7 +133,7 @@ def test_mixed_families_while_a_sync_daemon_runs(ipvs):
 
 
 def test_a_threshold_below_the_model(ipvs, monkeypatch):
-    ipvs.restore(BEFORE)
+    ipvs.fill(BEFORE)
     before = full(ipvs)
     monkeypatch.setattr(_model, "check_server", lambda *arguments: None)
     options = wish()
@@ -138,7 +144,7 @@ def test_a_threshold_below_the_model(ipvs, monkeypatch):
 
 
 def test_ipvs_service_is_all_or_nothing_too(ipvs):
-    ipvs.restore(BEFORE)
+    ipvs.fill(BEFORE)
     before = full(ipvs)
     result = ipvs.fails("ipvs_service", address="203.0.113.90", port=80, servers=[nat("198.51.100.11"), nat("224.0.0.1")])
     assert "The rest was undone (2 operations)." in result["msg"]
@@ -179,7 +185,7 @@ def test_what_cannot_be_undone_is_told(ipvs, monkeypatch):
 
 @pytest.mark.parametrize("number", [1, 4, 9])
 def test_killed_in_the_middle_and_run_again(ipvs, monkeypatch, number):
-    ipvs.restore(BEFORE)
+    ipvs.fill(BEFORE)
     told, tell = os.pipe()
     genuine = _netlink.Kernel._send_batch
 
@@ -206,7 +212,6 @@ def test_killed_in_the_middle_and_run_again(ipvs, monkeypatch, number):
     assert len(result["commands"]) == len(KINDS) - number
     converged = full(ipvs)
     assert converged != half
-    ipvs.ipvsadm("-C")
-    ipvs.restore(BEFORE)
+    ipvs.fill(BEFORE)
     ipvs.module("ipvs_table", **wish())
     assert full(ipvs) == converged

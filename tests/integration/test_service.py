@@ -87,7 +87,7 @@ def test_every_option_of_a_service(ipvs, options, rule):
     assert ipvs.module("ipvs_info")["services"] == [result["service"]]
     gone = ipvs.twice("ipvs_service", **{key: options[key] for key in options if key in ("address", "port", "protocol", "fwmark", "family")}, state="absent")
     assert gone["changed"] and gone["service"] is None
-    assert ipvs.saved() == []
+    assert ipvs.is_empty()
 
 
 def test_a_mark_that_ipvsadm_prints_with_a_minus_sign(ipvs):
@@ -95,7 +95,7 @@ def test_a_mark_that_ipvsadm_prints_with_a_minus_sign(ipvs):
     assert result["service"]["fwmark"] == 4294967295
     assert ipvs.saved() == ["-A -f -1 -s wlc"]
     ipvs.twice("ipvs_service", fwmark=4294967295, state="absent")
-    assert ipvs.saved() == []
+    assert ipvs.is_empty()
 
 
 FULL = dict(

@@ -217,9 +217,9 @@ SERVICES = """\
 """
 
 
-@pytest.mark.parametrize(
-    "criteria, number",
-    [
+def test_info_filters(ipvs):
+    ipvs.fill(SERVICES)
+    for criteria, number in [
         ({}, 7),
         ({"address": "203.0.113.80"}, 3),
         ({"address": "203.0.113.80", "port": 80}, 2),
@@ -232,14 +232,10 @@ SERVICES = """\
         ({"fwmark": 7, "family": "ipv4"}, 1),
         ({"fwmark": 8}, 0),
         ({"address": "203.0.113.8"}, 0),
-    ],
-    ids=str,
-)
-def test_info_filters(ipvs, criteria, number):
-    ipvs.restore(SERVICES)
-    result = ipvs.module("ipvs_info", **criteria)
-    assert len(result["services"]) == number
-    assert not result["changed"]
+    ]:
+        result = ipvs.module("ipvs_info", **criteria)
+        assert len(result["services"]) == number, criteria
+        assert not result["changed"]
 
 
 def test_info_sorts_and_tells_of_the_kernel(ipvs):

@@ -60,7 +60,7 @@ def test_a_whole_table(ipvs):
 
 
 def test_what_is_left_out_is_left_alone(ipvs):
-    ipvs.restore(TABLE)
+    ipvs.fill(TABLE)
     before = ipvs.saved()
     wish = [dict(WEB, servers=[{"address": "198.51.100.12"}]), dict(DNS), {"fwmark": 7, "servers": [{"address": "198.51.100.11"}]}]
     assert not ipvs.twice("ipvs_table", services=wish)["changed"]
@@ -96,14 +96,14 @@ def test_rules_as_ipvsadm_saves_them(ipvs):
 
 
 def test_a_rule_says_the_defaults_too(ipvs):
-    ipvs.restore(TABLE)
+    ipvs.fill(TABLE)
     result = ipvs.twice("ipvs_table", rules="-A -t 203.0.113.80:80\n-a -t 203.0.113.80:80 -r 198.51.100.12 -m\n")
     assert sorted(command.split()[1] for command in result["commands"]) == ["-E", "-e"]
     assert "-a -t 203.0.113.80:80 -r 198.51.100.12:80 -m -w 1" in ipvs.saved()
 
 
 def test_prune_all(ipvs):
-    ipvs.restore(TABLE)
+    ipvs.fill(TABLE)
     result = ipvs.twice("ipvs_table", services=[dict(WEB, servers=[{"address": "198.51.100.12"}]), DNS], prune=True)
     # the servers of a service that is listed without any are not spoken of
     assert ipvs.saved() == [
@@ -115,7 +115,7 @@ def test_prune_all(ipvs):
     assert "-A -f 150 -s rr" in result["diff"]["before"]
     assert "-A -f 150 -s rr" not in result["diff"]["after"]
     assert ipvs.twice("ipvs_table", services=[], prune=True)["commands"] == ["ipvsadm -C"]
-    assert ipvs.saved() == []
+    assert ipvs.is_empty()
 
 
 EVERY = ["--sctp-service 203.0.113.81:99", "-f 150", "-f 7", "-f 7 -6", "-t 203.0.113.80:80", "-t [2001:db8::80]:80", "-u 203.0.113.80:53"]
@@ -138,13 +138,13 @@ EVERY = ["--sctp-service 203.0.113.81:99", "-f 150", "-f 7", "-f 7 -6", "-t 203.
     ids=str,
 )
 def test_prune_scope(ipvs, scope, gone):
-    ipvs.restore(TABLE)
+    ipvs.fill(TABLE)
     ipvs.twice("ipvs_table", services=[], prune=True, prune_scope=scope)
     assert services_of(ipvs) == [ident for ident in EVERY if ident not in gone]
 
 
 def test_servers_outside_the_scope_stay(ipvs):
-    ipvs.restore(TABLE)
+    ipvs.fill(TABLE)
     wish = [dict(WEB, servers=[{"address": "198.51.100.13", "forward_method": "nat"}])]
     ipvs.twice("ipvs_table", services=wish, prune=True, prune_scope={"protocols": ["udp"]})
     assert [line for line in ipvs.saved() if "-a -t 203" in line] == [
@@ -155,7 +155,7 @@ def test_servers_outside_the_scope_stay(ipvs):
 
 
 def test_making_comes_before_removing(ipvs):
-    ipvs.restore(TABLE)
+    ipvs.fill(TABLE)
     wish = [dict(WEB, scheduler="wrr", servers=[{"address": "198.51.100.13"}]), {"fwmark": 9}]
     result = ipvs.twice("ipvs_table", services=wish, prune=True)
     letters = "".join(command.split()[1][1] for command in result["commands"])
@@ -186,7 +186,7 @@ def keepalived(tmp_path):
 
 @pytest.mark.parametrize("owner, words", [("kube_proxy", "kube-proxy (interface kube-ipvs0)"), ("keepalived", "keepalived (running)")])
 def test_prune_refuses_where_others_keep_services(ipvs, request, owner, words):
-    ipvs.restore(TABLE)
+    ipvs.fill(TABLE)
     request.getfixturevalue(owner)
     wish = dict(services=[WEB], prune=True)
     for check in (True, False):
@@ -203,19 +203,19 @@ def test_prune_refuses_where_others_keep_services(ipvs, request, owner, words):
 
 def test_the_interface_of_kube_proxy_in_another_namespace_is_no_reason(ipvs, kube_proxy):
     with new_netns() as other:
-        ipvs.restore(TABLE)
+        ipvs.fill(TABLE)
         result = ipvs.module("ipvs_table", services=[], prune=True, netns=other)
         assert result["commands"] == ["ipvsadm -C"]
         assert ipvs.saved() == []
 
 
 def test_absent(ipvs):
-    ipvs.restore(TABLE)
+    ipvs.fill(TABLE)
     result = ipvs.twice("ipvs_table", services=[WEB, DNS, {"fwmark": 99}], state="absent")
     assert result["commands"] == ["ipvsadm -D -t 203.0.113.80:80", "ipvsadm -D -u 203.0.113.80:53"]
     assert result["services"] == []
     ipvs.twice("ipvs_table", rules=TABLE, state="absent")
-    assert ipvs.saved() == []
+    assert ipvs.is_empty()
 
 
 def test_more_services_than_are_read_one_by_one(ipvs):
