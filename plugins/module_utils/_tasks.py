@@ -218,7 +218,9 @@ def _lead_out(kernel, read, ident, wish, drain, context, values):
     """Set the weight to 0 and wait for the connections."""
     limit, timeout, interval = drain
     plan = reconcile(kernel, read, _drain_plan(ident, wish), context.check_mode)
-    if context.check_mode:
+    if not plan.after:
+        connections, drained = None, True
+    elif context.check_mode:
         connections, drained = _drain.connections_of(kernel, ident, wish.id), True
     else:
         connections, drained = _drain.wait_for_connections(kernel, ident, wish.id, limit, timeout, interval)

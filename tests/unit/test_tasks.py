@@ -198,3 +198,23 @@ def test_statistics_of_info(node):
     assert service["statistics"]["in_bytes"] == 2**40
     server = service["servers"][0]["statistics"]
     assert (server["active_connections"], server["inactive_connections"], server["persistent_connections"], server["connections"]) == (3, 2, 1, 5)
+
+
+def test_a_server_that_goes_and_comes_while_it_is_drained(node):
+    """Gone when its weight is to be set, there again with connections a moment later: it isn't ours any more."""
+    node.run(_tasks.manage_service, **WEB, servers=[NAT])
+    ident = _model.ServiceId(_model.IPV4, 6, "203.0.113.80", 80, 0)
+    server = _model.ServerId("198.51.100.11", 80)
+    entry = node.kernel.read()[ident]
+    node.kernel.counters[ident, server] = (_schema.Connections(3, 0, 0), _schema.Statistics())
+    node.kernel.meddle = [lambda kernel: kernel.table[ident].servers.clear()]
+    genuine = node.kernel.statistics
+
+    def statistics(idents):
+        node.kernel.table[ident] = entry
+        return genuine(idents)
+
+    node.kernel.statistics = statistics
+    answer = node.run(_tasks.manage_server, **SERVER, state="drained", drain_timeout=0)
+    assert not answer.changed and answer.values["server"] is None
+    assert "removed by somebody else" in node.warnings[0]
