@@ -145,3 +145,14 @@ def test_what_cannot_be_undone_is_told():
     with pytest.raises(IpvsError, match="Undoing the rest failed in part; not undone: ipvsadm -D -f 7: ") as error:
         reconcile(kernel, wanted)
     assert error.value.details["changed"] and len(error.value.details["not_undone"]) == 1
+
+
+def test_undone_in_reverse():
+    wanted = _model.table_wish([{"fwmark": 7, "servers": [{"address": "198.51.100.1"}, {"address": "198.51.100.2"}, {"address": "198.51.100.3"}]}])
+    kernel = FakeKernel()
+    kernel.refuse = {3: errno.EINVAL}
+    with pytest.raises(IpvsError, match=r"The rest was undone \(3 operations\)"):
+        reconcile(kernel, wanted)
+    undone = [(operation.kind, getattr(operation.before, "id", None)) for operation in kernel.applied[4:]]
+    server = _plan.DELETE_SERVER
+    assert undone == [(server, ("198.51.100.2", 0)), (server, ("198.51.100.1", 0)), (_plan.DELETE_SERVICE, None)]
