@@ -4,7 +4,7 @@
 PYTHON := $(firstword $(wildcard /usr/bin/python3) python3)
 PIP_INSTALL := -m pip --disable-pip-version-check install --quiet --use-pep517
 # What the tests run in the lab's kernel, which shows them this machine's own files.
-TEST_PACKAGES := curl ipset iptables ipvsadm iproute2 kmod
+TEST_PACKAGES := chromium curl ipset iptables ipvsadm iproute2 kmod
 APT_GET := DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300
 apt_install = { \
     test "$$(id -u)" = 0 || { echo 'Missing here: apt-get install $(1) (as root)' >&2; exit 1; }; \
@@ -32,16 +32,19 @@ deps: .venv/.stamp $(COLLECTION) $(OLD_PYROUTE2) ## Install what the tests and t
 
 .PHONY: lab
 lab: deps ## Install what the lab needs: a real IPVS kernel, and whole machines
+	@$(VENV) -m tests.lab doctor --install
+
+.PHONY: tools
+tools: lab
 	@test "$$(dpkg-query --show --showformat '$${db:Status-Status}\n' $(TEST_PACKAGES) 2>/dev/null | grep -cx installed)" = $(words $(TEST_PACKAGES)) \
 	    || $(call apt_install,$(TEST_PACKAGES))
-	@$(VENV) -m tests.lab doctor --install
 
 .PHONY: demo
 demo: lab ## A director and two real servers, set up and shown at work; KEEP=1 leaves them up
 	@$(VENV) tests/demo.py $(if $(KEEP),--keep)
 
 .PHONY: test
-test: lab $(CONTROLLERS) $(KUBE) ## Everything that is tested, in about 15 minutes
+test: tools $(CONTROLLERS) $(KUBE) ## Everything that is tested, in about half an hour
 	$(VENV) tests/run.py
 
 .PHONY: test-unit
@@ -49,7 +52,7 @@ test-unit: deps ## Pure logic and the collection's archive, in seconds, anywhere
 	$(VENV) tests/run.py unit
 
 .PHONY: test-integration
-test-integration: lab ## Modules on a real IPVS kernel
+test-integration: tools ## Modules on a real IPVS kernel
 	$(VENV) tests/run.py integration
 
 .PHONY: test-machines
@@ -69,7 +72,7 @@ build: deps ## The collection's archive, in .cache/build
 	.venv/bin/ansible-galaxy collection build --force --output-path .cache/build
 
 .PHONY: bench
-bench: lab ## Speed, side by side with what users would otherwise run
+bench: tools ## Speed, side by side with what users would otherwise run
 	@$(VENV) -m tests.bench
 
 .PHONY: clean

@@ -27,7 +27,7 @@ def ansible(program, *arguments):
     settings = {"NOCOLOR": "1", "LOCALHOST_WARNING": "0", "PIPELINING": "1", "PYTHON_INTERPRETER": sys.executable}
     environment = {**os.environ, **{"ANSIBLE_" + name: value for name, value in settings.items()}}
     command = [str(Path(sys.executable).with_name(program)), *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout + done.stderr
 
 
