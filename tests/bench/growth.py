@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What an entry costs in tables of different sizes, and the memory at the peak. Each size in a process of its own.
 
-    python -m tests.bench.growth SERVICES SERVERS    print the times of one size as JSON
+    python -m tests.bench.growth size SERVICES SERVERS    print the times of one size, and the peak, as JSON
+    python -m tests.bench.growth module                   be ipvs_table, with arguments from standard input, and add the peak
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
+import runpy
 import subprocess
 import sys
+from pathlib import Path
 
 from ansible_collections.lvs.ipvs.plugins.module_utils import _model, _netlink, _plan
 from ansible_collections.lvs.ipvs.plugins.module_utils._apply import reconcile
@@ -22,8 +26,7 @@ _TIMES, _ENOUGH = 20, 5000  # a small table is measured up to so many times, or 
 
 def measure_size(size):
     """{"apply": seconds, "read": ..., "nothing to do": ...} for one table, and "peak": MiB of the process that did it."""
-    output, peak = child([sys.executable, "-m", "tests.bench.growth", str(size.services), str(size.servers)])
-    return dict(json.loads(output), peak=peak)
+    return json.loads(child("size", str(size.services), str(size.servers)))
 
 
 def measure_module(size):
@@ -33,28 +36,34 @@ def measure_module(size):
     with measure.namespace():
         with _netlink.Kernel() as kernel:
             kernel.apply(_plan.plan_present({}, _model.table_wish(services)).operations)
-        output, peak = child([sys.executable, "-m", MODULE], json.dumps({"ANSIBLE_MODULE_ARGS": arguments}).encode())
-    result = json.loads(output)
-    if result.get("changed") is not False:
-        raise AssertionError(f"the module was to find nothing to do: {result.get('msg')}")
-    return peak
+        printed = child("module", text=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}))
+    result, highest = [json.loads(line) for line in printed.splitlines() if line]
+    if result["changed"]:
+        raise AssertionError("the module was to find nothing to do")
+    return highest["peak"]
 
 
-def child(command, text=b""):
-    """Run a command with ``text`` as its input; return its output and the peak of its resident memory in MiB."""
+def child(*words, text=""):
+    """Run this file's program in a process of its own with ``text`` as its input; return what it prints."""
     environment = dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, sys.path)))
-    process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    process.stdin.write(text)
-    process.stdin.close()
-    output = process.stdout.read()
-    _pid, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"{command} ended with {process.returncode}")
-    return output, usage.ru_maxrss / 1024
+    command = [sys.executable, "-m", "tests.bench.growth", *words]
+    return subprocess.run(command, env=environment, input=text, stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
-def main(services, servers):
+def peak():
+    """The most memory in MiB that this process has had (ru_maxrss would count the parent's before the exec)."""
+    return int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024
+
+
+def be_module():
+    sys.argv = [MODULE]  # else Ansible takes our argument for the file that the options lie in
+    try:
+        runpy.run_module(MODULE, run_name="__main__")
+    finally:
+        print(json.dumps({"peak": peak()}))
+
+
+def print_size(services, servers):
     size = tables.Size(int(services), int(servers))
     wanted = _model.table_wish(tables.options(size))
     times = {"apply": [], "read": [], "nothing to do": []}
@@ -70,7 +79,7 @@ def main(services, servers):
             for name, seconds in clock.times.items():
                 times[name].append(seconds)
             bring(kernel, {})
-    print(json.dumps({name: measure.median(seconds) for name, seconds in times.items()}))
+    print(json.dumps(dict({name: measure.median(seconds) for name, seconds in times.items()}, peak=peak())))
 
 
 def bring(kernel, wanted):
@@ -79,4 +88,4 @@ def bring(kernel, wanted):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    {"size": print_size, "module": be_module}[sys.argv[1]](*sys.argv[2:])

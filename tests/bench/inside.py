@@ -139,6 +139,7 @@ def task_lines(extent):
     for run in ("first run", "second run"):
         theirs = [sum(pair) for pair in zip(taken[f"table | template | {run}"], taken[f"table | restore | {run}"], strict=True)]
         lines.append(report.Line(table, run, taken[f"table | ours | {run}"], "template, then ipvsadm -C and -R", theirs))
+    nothing = taken["large | command true"]
     for way, limit in (("services", 3), ("rules", 3)):
         lines.append(report.Line(large, f"ipvs_table with {way}", taken[f"large | {way} | nothing to do"], "command: /bin/true", nothing, limit))
     return lines
