@@ -10,7 +10,9 @@ packs. It is imported when a Kernel is made and not before, because that takes l
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import gc
 import os
 import socket
 import struct
@@ -41,6 +43,18 @@ def loaded(netns=None):
     """Whether the running kernel has IPVS loaded or built in. Looks without making the kernel load it."""
     with _netns.inside(netns):
         return os.path.exists(_PROC)
+
+
+@contextlib.contextmanager
+def _uncollected():
+    """Hold back Python's search for cycles, which walks over a growing table again and again and finds none in it."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 class Kernel:
@@ -88,6 +102,7 @@ class Kernel:
     # -----------------------------------------------------------------------------------------------------------------
     # reading
 
+    @_uncollected()
     def read(self, idents=None):
         """The Table of all services with their servers, or of those services in ``idents`` that are there."""
         table = {}
@@ -99,6 +114,7 @@ class Kernel:
             table[service.id] = _model.Entry(service, servers)
         return table
 
+    @_uncollected()
     def statistics(self, idents=None):
         """Counters and connections, as a dict: ServiceId -> (Statistics, {ServerId: (Connections, Statistics)})."""
         found = {}
