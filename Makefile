@@ -59,6 +59,12 @@ test-integration: tools ## Modules on a real IPVS kernel
 test-machines: lab ## Playbooks on whole machines
 	$(VENV) tests/run.py machines
 
+.PHONY: molecule
+molecule: export PATH := $(CURDIR)/.venv/bin:$(PATH)
+molecule: tools $(KUBE) ## Every scenario of extensions/molecule, those too that `make test` leaves out
+	@for file in extensions/molecule/*/molecule.yml; do \
+	    molecule test --scenario-name "$$(basename "$$(dirname "$$file")")" || exit 1; done
+
 .PHONY: lint
 lint: deps $(KUBE) ## Form of code, roles, documentation and licences
 	$(VENV) tests/run.py lint
