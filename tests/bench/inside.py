@@ -91,30 +91,20 @@ def machine(duration):
 
 
 def library_lines(extent):
-    lines = compared(extent.table, extent.table_rounds, targets=True)
-    stock = extent.stock
-    say(f"pyroute2's classes, {stock}")
-    factor = extent.table.entries / stock.entries
-    taken = measure.in_turn(2, {"stock": lambda clock: library.stock_pyroute2(library.tables.options(stock), clock)})
-    group = lines[0].group
-    for line in list(lines):
-        theirs = taken.get(("stock", line.name))
-        if theirs:
-            lines.append(report.Line(group, line.name, line.ours[: len(theirs)], "pyroute2's IPVS classes", [factor * each for each in theirs], factor=factor))
+    lines = compared(extent.table, extent.table_rounds, extent.stock)
     if extent.large:
-        lines += compared(extent.large, extent.large_rounds, targets=False)
+        lines += [line._replace(limit=None) for line in compared(extent.large, extent.large_rounds)]
     return lines
 
 
-def compared(size, rounds, targets):
+def compared(size, rounds, stock=None):
     say(f"library, {size}, {rounds} rounds")
-    taken = library.compare(size, rounds)
-    group = f"Library and kernel, {size} servers"
+    taken = library.compare(size, rounds, stock)
 
     def line(name, against, theirs, limit=None):
-        return report.Line(group, name, taken["ours", name], against, theirs, limit if targets else None)
+        return report.Line(f"Library and kernel, {size} servers", name, taken["ours", name], against, theirs, limit)
 
-    return [
+    lines = [
         line("apply", "ipvsadm -R", taken["ipvsadm", "apply"], 0.9),
         line("read", "ipvsadm -S -n", taken["ipvsadm", "read"], 0.7),
         line("nothing to do", "ipvsadm -S -n", taken["ipvsadm", "read"], 1.2),
@@ -122,6 +112,12 @@ def compared(size, rounds, targets):
         line("one weight", "ipvsadm -e, once", taken["ipvsadm", "one weight"]),
         line("prune half", "ipvsadm -R of -D lines", taken["ipvsadm", "prune half"]),
     ]
+    if stock:
+        factor = size.entries / stock.entries
+        for name in ("apply", "read"):
+            scaled = [factor * each for each in taken["stock", name]]
+            lines.append(line(name, f"pyroute2's IPVS classes (× {factor:g})", scaled))
+    return lines
 
 
 def task_lines(extent):
@@ -132,7 +128,7 @@ def task_lines(extent):
     table, large = f"Tasks: a table of {extent.task_table} servers", f"Tasks: a table of {extent.task_large} servers, nothing to do"
     lines = [
         report.Line(start, name, taken[f"start | {name}"], "command: /bin/true", nothing, limit)
-        for name, limit in (("ipvs_info", 1.4), ("ipvs_modules", 1.4), ("ping", None))
+        for name, limit in (("ipvs_info", 1.4), ("ipvs_modules", 1.4))
     ]
     for run in ("first run", "second run"):
         lines.append(report.Line(service, run, taken[f"service | ours | {run}"], "a loop of command: ipvsadm", taken[f"service | loop | {run}"], 1 / 8))

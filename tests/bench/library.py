@@ -13,41 +13,48 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._apply import reconcile
 from . import measure, tables
 
 
-def compare(size, rounds):
-    """Times of ``ours`` and ``ipvsadm`` for one size of table: what measure.in_turn returns."""
+def compare(size, rounds, stock=None):
+    """Times of ``ours`` and ``ipvsadm`` for one size of table, and of pyroute2's classes for the size ``stock``.
+
+    Returns what measure.in_turn does.
+    """
     services = tables.options(size)
-    return measure.in_turn(rounds, {"ours": lambda clock: ours(services, clock), "ipvsadm": lambda clock: ipvsadm(services, clock)})
+    ways = {"ours": lambda clock: ours(services, clock), "ipvsadm": lambda clock: ipvsadm(services, clock)}
+    if stock:
+        few = tables.options(stock)
+        ways["stock"] = lambda clock: stock_pyroute2(few, clock)
+    return measure.in_turn(rounds, ways)
 
 
 def ours(services, clock):
-    """Apply a table, read it, apply it again, change a weight, remove the second half."""
-    with clock("options into the model"):
-        wanted = _model.table_wish(services)
-    changed = _model.table_wish(tables.change_one(services))
-    half = _model.table_wish(services[: len(services) // 2])
+    """Apply a table, read it, apply it again, change a weight, remove the second half. Each from options to the last answer."""
+    changed = tables.change_one(services)
+    half = services[: len(services) // 2]
+    sizes = [1 + len(service["servers"]) for service in services]
 
-    def whole(wish, prune, operations):
+    def whole(options, prune, operations):
         with _netlink.Kernel() as kernel:
+            wish = _model.table_wish(options)
             done = reconcile(kernel, lambda kernel: kernel.read(), lambda table: _plan.plan_present(table, wish, prune, prune), False)
         if len(done.operations) != operations:
             raise AssertionError(f"{len(done.operations)} operations instead of {operations}")
 
     with measure.namespace():
         with clock("apply"):
-            whole(wanted, None, sum(1 + len(entry.servers) for entry in wanted.values()))
+            whole(services, None, sum(sizes))
         with clock("read"), _netlink.Kernel() as kernel:
             table = kernel.read()
-        if {ident: len(entry.servers) for ident, entry in table.items()} != {ident: len(entry.servers) for ident, entry in wanted.items()}:
+        if [1 + len(entry.servers) for entry in table.values()] != sizes:
             raise AssertionError("what was read is not what was applied")
         del table
         with clock("nothing to do"):
-            whole(wanted, None, 0)
+            whole(services, None, 0)
         with clock("one weight"):
             whole(changed, None, 1)
         with clock("nothing to do, again"):
             whole(changed, None, 0)
         with clock("prune half"):
-            whole(half, lambda ident: True, len(wanted) - len(half))
+            whole(half, lambda ident: True, len(services) - len(half))
 
 
 def ipvsadm(services, clock):

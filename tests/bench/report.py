@@ -13,10 +13,9 @@ from . import measure
 
 
 class Line(NamedTuple):
-    """One comparison. ``ours`` and ``theirs``: seconds, one for each round; ``theirs`` may be a tuple of lists that are added.
+    """One comparison. ``ours`` and ``theirs``: seconds, one for each round.
 
-    ``limit``: what the ratio ours / theirs is to stay below or at; None where there is no target. ``factor``: what theirs was
-    scaled by where it was measured on a smaller table.
+    ``limit``: what the ratio ours / theirs is to stay below or at; None where there is no target.
     """
 
     group: str
@@ -25,7 +24,6 @@ class Line(NamedTuple):
     against: str
     theirs: list
     limit: float | None = None
-    factor: float = 1
 
     @property
     def ratio(self):
@@ -79,10 +77,9 @@ def markdown(machine, lines, growth, peaks):
         for line in lines:
             if line.group == group:
                 target = "" if line.limit is None else f"≤ {line.limit:.3g} {'✓' if line.met else '✗'}"
-                scaled = f" (× {line.factor:g})" if line.factor != 1 else ""
                 low, high = line.range
                 text.append(
-                    f"| {line.name} | {seconds(median(line.ours))} | {line.against}{scaled} | {seconds(median(line.theirs))} "
+                    f"| {line.name} | {seconds(median(line.ours))} | {line.against} | {seconds(median(line.theirs))} "
                     f"| {line.ratio:.2f} | {len(line.ours)}: {low:.2f} to {high:.2f} | {target} |"
                 )
     if growth:
