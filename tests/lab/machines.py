@@ -203,7 +203,9 @@ class Lab:
             ipv4, ipv6 = addresses(net, machine.number)
             arguments += [f"vec{index}:transport=raw,ifname={socket},depth=64,gro=1,mac={mac}", f"lab.eth{index}={ipv4}/24,{ipv6}/64"]
         arguments.append("lab.gw=" + ",".join(self.gateway(machine)))
-        host.detach([*self.network.inside(self.network.socket_hold), *arguments], folder / "console", env=host.kernel_environment(folder, machine.memory))
+        host.detach(
+            [*self.network.inside(self.network.socket_hold), *arguments], folder / "console",
+            env=host.kernel_environment(folder, machine.memory), preexec_fn=host.bind_to_one_cpu)
 
     def gateway(self, machine):
         if machine.gateway:

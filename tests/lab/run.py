@@ -136,7 +136,7 @@ class Job:
         with open(self.path / "console", "wb") as console:
             self.kernel = subprocess.Popen(
                 arguments, env=host.kernel_environment(self.path, memory), stdin=subprocess.DEVNULL, stdout=console, stderr=console,
-                pass_fds=(out_end, err_end), start_new_session=True)
+                pass_fds=(out_end, err_end), start_new_session=True, preexec_fn=host.bind_to_one_cpu)
         pumps = []
         for source, end, target in ((out, out_end, 1), (err, err_end, 2)):
             os.close(end)
