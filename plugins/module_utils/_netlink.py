@@ -5,7 +5,7 @@
 """The kernel's IPVS over netlink: dumps, batched operations, and its errors as typed exceptions.
 
 pyroute2 opens the socket, binds it and resolves the family; its ``sendto`` and ``recv`` carry messages that ``_schema``
-packs. It is imported when a Kernel is made and not before, because that takes longer than most tasks.
+packs. It is imported when a Kernel is made and not before: a task that never makes one works without it.
 """
 
 from __future__ import annotations
@@ -16,10 +16,9 @@ import gc
 import os
 import socket
 import struct
-import traceback
 
-from ansible_collections.lvs.ipvs.plugins.module_utils import _kmod, _model, _netns, _plan, _schema
-from ansible_collections.lvs.ipvs.plugins.module_utils._errors import IpvsError, MissingLibrary, NoIpvs
+from ansible_collections.lvs.ipvs.plugins.module_utils import _kmod, _model, _netns, _plan, _pyroute2, _schema
+from ansible_collections.lvs.ipvs.plugins.module_utils._errors import IpvsError, NoIpvs
 
 _PROC = "/proc/thread-self/net/ip_vs"
 _TIME_LIMIT = 30  # seconds for one answer; the kernel answers within the send, so this only ends a wait that would never end
@@ -65,12 +64,7 @@ class Kernel:
     """
 
     def __init__(self, netns=None):
-        try:
-            from pyroute2.netlink import genlmsg
-            from pyroute2.netlink.exceptions import NetlinkError
-            from pyroute2.netlink.generic import GenericNetlinkSocket
-        except ImportError as error:
-            raise MissingLibrary("pyroute2", "python3-pyroute2", traceback.format_exc()) from error
+        GenericNetlinkSocket, genlmsg, NetlinkError = _pyroute2.load()
         with _netns.inside(netns):
             self._socket = GenericNetlinkSocket()
             try:
@@ -198,7 +192,7 @@ class Kernel:
         answer was lost). It is shorter than ``operations`` where the rest was not tried.
         """
         outcomes = []
-        for batch in _batches([_request(operation) for operation in operations]):
+        for batch in _batches(map(_request, operations)):
             outcomes += self._send_batch(batch)
             if any(outcomes[-len(batch):]) or None in outcomes[-len(batch):]:
                 break

@@ -15,6 +15,8 @@ from ansible.module_utils.basic import missing_required_lib
 from ansible_collections.lvs.ipvs.plugins.module_utils._answer import Context
 from ansible_collections.lvs.ipvs.plugins.module_utils._errors import IpvsError, MissingLibrary
 
+_LONG = 100
+
 
 def run(module, action):
     """Call ``action(options, context)``, which returns an Answer, and end the module with it.
@@ -35,7 +37,17 @@ def run(module, action):
     result = dict(answer.values, changed=answer.changed)
     if context.diff and answer.before is not None:
         result["diff"] = {"before": answer.before, "after": answer.after}
-    module.exit_json(**result)
+    module.exit_json(invocation={"module_args": _brief(module.params)}, **result)
+
+
+def _brief(options):
+    """The options as the result repeats them for ``-vvv``. Of a long list the number is enough: Ansible would carry all of it to the
+    controller, through every callback, and the result holds the same objects as they now are."""
+    brief = dict(options)
+    for name, value in options.items():
+        if isinstance(value, list) and len(value) > _LONG:
+            brief[name] = "%d elements" % len(value)
+    return brief
 
 
 def write_file(module, path, text):

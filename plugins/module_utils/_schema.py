@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import socket
 import struct
+from functools import lru_cache
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -379,13 +380,19 @@ _server_row = _server_reader.read
 _ServerId, _Server, _inet_ntop, _NO_TUNNEL = _model.ServerId, _model.Server, socket.inet_ntop, ("ipip", 0, "none")
 
 
+@lru_cache(maxsize=4096)
+def _server_ident(family, address, port):
+    """The ServerId of raw bytes; a fleet's real servers serve many virtual services, so most are seen again."""
+    return _ServerId(_inet_ntop(family, address if family == socket.AF_INET6 else address[:4]), int.from_bytes(port, "big"))
+
+
 def _unpack_row(message, family):
     """(Server, the values that tell of its use) from the kernel's description of a server of a service of ``family``."""
     start, end = _nest(message, _ATTR_DEST)
     row = _server_row(message.data, start, end)
     address, port, forward, weight, upper, lower, tunnel, tunnel_port, tunnel_flags, own_family = row[:10]
     family = own_family or family  # kernels before 3.18 do not tell
-    ident = _ServerId(_inet_ntop(family, address if family == socket.AF_INET6 else address[:4]), int.from_bytes(port, "big"))
+    ident = _server_ident(family, address, port)
     method = _FORWARD_NAMES.get(forward & _FORWARD_MASK, str(forward))
     if method != "tun":
         return _Server(ident, method, weight, upper, lower, *_NO_TUNNEL), row

@@ -11,6 +11,9 @@ from xml.sax.saxutils import escape
 
 from . import measure
 
+GROWTH_LIMIT = 1.2  # an entry of the largest table, by one of the smallest
+PEAK_LIMIT = 250  # MiB
+
 
 class Line(NamedTuple):
     """One comparison. ``ours`` and ``theirs``: seconds, one for each round.
@@ -47,6 +50,15 @@ class Growth(NamedTuple):
     costs: dict
 
     @property
+    def rise(self):
+        """The largest size by the smallest."""
+        return self.costs[max(self.costs)] / self.costs[min(self.costs)]
+
+    @property
+    def met(self):
+        return self.rise <= GROWTH_LIMIT
+
+    @property
     def spread(self):
         """The dearest size by the cheapest."""
         return max(self.costs.values()) / min(self.costs.values())
@@ -64,7 +76,7 @@ def write(folder, machine, lines, growth, peaks):
     data = {
         "machine": machine,
         "comparisons": [dict(line._asdict(), ratio=line.ratio, met=line.met, range=line.range) for line in lines],
-        "cost_of_an_entry": [dict(each._asdict(), spread=each.spread) for each in growth],
+        "cost_of_an_entry": [dict(each._asdict(), rise=each.rise, met=each.met, spread=each.spread) for each in growth],
         "peak_mib": peaks,
     }
     (folder / "results.json").write_text(json.dumps(data, indent=1) + "\n")
@@ -76,7 +88,7 @@ def markdown(machine, lines, growth, peaks):
         text += ["", f"## {group}", "", "| | this collection | against | | ratio | of the rounds | target |", "|---|---:|---|---:|---:|---|---|"]
         for line in lines:
             if line.group == group:
-                target = "" if line.limit is None else f"≤ {line.limit:.3g} {'✓' if line.met else '✗'}"
+                target = "" if line.limit is None else verdict(line.limit, line.met)
                 low, high = line.range
                 text.append(
                     f"| {line.name} | {seconds(median(line.ours))} | {line.against} | {seconds(median(line.theirs))} "
@@ -85,14 +97,19 @@ def markdown(machine, lines, growth, peaks):
     if growth:
         sizes = list(growth[0].costs)
         text += ["", "## Cost of an entry, in microseconds", ""]
-        text += ["| | " + " | ".join(f"{entries:,}" for entries in sizes) + " | largest / smallest |"]
-        text += ["|---|" + "---:|" * (len(sizes) + 1)]
+        text += ["| entries | " + " | ".join(f"{entries:,}" for entries in sizes) + f" | {sizes[-1]:,} / {sizes[0]:,} | target | dearest / cheapest |"]
+        text += ["|---|" + "---:|" * (len(sizes) + 1) + "---|---:|"]
         for each in growth:
-            text.append(f"| {each.name} | " + " | ".join(f"{each.costs[size]:.1f}" for size in sizes) + f" | {each.spread:.2f} |")
+            costs = " | ".join(f"{each.costs[size]:.1f}" for size in sizes)
+            text.append(f"| {each.name} | {costs} | {each.rise:.2f} | {verdict(GROWTH_LIMIT, each.met)} | {each.spread:.2f} |")
     if peaks:
-        text += ["", "## Peak of resident memory", "", "| | MiB |", "|---|---:|"]
-        text += [f"| {name} | {peak:.0f} |" for name, peak in peaks.items()]
+        text += ["", "## Peak of resident memory", "", "| | MiB | target |", "|---|---:|---|"]
+        text += [f"| {name} | {peak:.0f} | {verdict(PEAK_LIMIT, peak <= PEAK_LIMIT)} |" for name, peak in peaks.items()]
     return "\n".join(text) + "\n"
+
+
+def verdict(limit, met):
+    return f"≤ {limit:.3g} {'✓' if met else '✗'}"
 
 
 def seconds(value):

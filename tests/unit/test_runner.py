@@ -23,8 +23,8 @@ class Ended(Exception):
 class FakeModule:
     """As much of AnsibleModule as the runner uses."""
 
-    def __init__(self, tmpdir=None, diff=False):
-        self.params = {"weight": 1}
+    def __init__(self, tmpdir=None, diff=False, **options):
+        self.params = {"weight": 1, **options}
         self.check_mode = True
         self._diff = diff
         self.tmpdir = tmpdir
@@ -63,7 +63,13 @@ def test_an_answer():
         return Answer(True, {"server": None}, "a", "b")
 
     ended = end(action)
-    assert not ended.failed and ended.result == {"changed": True, "server": None}
+    assert not ended.failed and ended.result == {"changed": True, "server": None, "invocation": {"module_args": {"weight": 1}}}
+
+
+def test_of_a_long_list_the_result_repeats_the_length():
+    ended = end(lambda options, context: Answer(False, {"services": len(options["services"])}), services=["x"] * 101, names=["x"] * 100)
+    assert ended.result["invocation"]["module_args"] == {"weight": 1, "services": "101 elements", "names": ["x"] * 100}
+    assert ended.result["services"] == 101
 
 
 def test_a_diff_is_there_when_it_is_asked_for():
