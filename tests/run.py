@@ -37,8 +37,7 @@ ENVIRONMENT = {
 }
 RUNNING: set[int] = set()  # process groups
 INTERRUPTED = threading.Event()
-# Of the scenarios in extensions/molecule, those that run by default; `make molecule` runs all.
-SCENARIOS = ("kube_node_image", "nat", "dr", "tun")
+SCENARIOS = sorted(path.parent.name for path in ROOT.glob("extensions/molecule/*/molecule.yml"))
 
 
 @dataclass(frozen=True)
