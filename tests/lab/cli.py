@@ -80,6 +80,7 @@ def disk(arguments):
 def doctor(arguments):
     packages = host.missing_packages({**host.FOR_RUN, **host.FOR_MACHINES, **({} if os.geteuid() == 0 else host.FOR_IMAGES_OF_A_USER)})
     if packages and arguments.install:
+        subprocess.run(host.apt_get("update", "--quiet"), check=True)  # a fresh box has no lists of packages yet
         subprocess.run(host.install_command(packages), check=True)
         packages = []
     if packages:

@@ -51,9 +51,13 @@ def missing_packages(commands):
     return list(dict.fromkeys(missing))
 
 
-def install_command(packages):
+def apt_get(*words):
     sudo = [] if os.geteuid() == 0 else ["sudo"]
-    return [*sudo, "apt-get", "-o", "DPkg::Lock::Timeout=300", "install", "-y", "--no-install-recommends", *packages]
+    return [*sudo, "apt-get", "-o", "DPkg::Lock::Timeout=300", *words]
+
+
+def install_command(packages):
+    return apt_get("install", "-y", "--no-install-recommends", *packages)
 
 
 def need(commands):

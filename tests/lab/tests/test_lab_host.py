@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.lab import Lab, LabError, host
+from tests.lab import Lab, LabError, cli, host
 from tests.lab.machines import Machine, yaml
 
 
@@ -53,6 +53,28 @@ def test_what_is_missing_is_one_line_with_the_remedy(monkeypatch):
         host.need({"no-such-command": "its-package", "sh": "dash"})
     assert "\n" not in str(error.value)
     assert "apt-get" in str(error.value) and str(error.value).endswith(" its-package")
+
+
+@pytest.mark.parametrize(("taken", "chosen"), [([], 3), ([3], 5), ([3, 5], 3), ([5, 5, 3], 3)])
+def test_a_kernel_gets_the_cpu_with_the_fewest(monkeypatch, taken, chosen):
+    bound = {1000 + index: {cpu} for index, cpu in enumerate(taken)} | {2000: {3, 5}, 2001: {7}, 0: {3, 5}}
+    monkeypatch.setattr(host, "kernels", lambda: [pid for pid in bound if pid] + [9999])
+    monkeypatch.setattr(host.os, "getpgid", lambda pid: {9999: 1}.get(pid, pid))
+    monkeypatch.setattr(host.os, "sched_getaffinity", bound.__getitem__)
+    monkeypatch.setattr(host.os, "sched_setaffinity", lambda pid, cpus: bound.update({pid: cpus}))
+    host.bind_to_one_cpu()
+    assert bound[0] == {chosen}
+
+
+def test_doctor_installs_on_a_box_without_lists_of_packages(monkeypatch, capsys):
+    commands = []
+    monkeypatch.setattr(cli.host, "missing_packages", lambda commands: ["busybox-static"])
+    monkeypatch.setattr(cli.subprocess, "run", lambda command, check: commands.append([word for word in command if word[0] != "-"]))
+    monkeypatch.setattr(cli.host, "kernel_release", lambda: "6.1")
+    monkeypatch.setattr(cli.host, "has_ipvs", lambda: True)
+    assert cli.main(["doctor", "--install"]) == 0
+    assert [" ".join(each).rpartition("apt-get ")[2] for each in commands] == ["DPkg::Lock::Timeout=300 update", "DPkg::Lock::Timeout=300 install busybox-static"]
+    assert "nothing is missing" in capsys.readouterr().out
 
 
 def test_a_lock_is_exclusive_and_leaves_no_file(tmp_path, eventually):

@@ -125,6 +125,17 @@ def test_a_signal_ends_it_at_once_and_leaves_nothing(start, eventually, number, 
     eventually(lambda: not host.kernels(job) and not job.exists())
 
 
+def test_each_kernel_keeps_to_one_cpu(start):
+    before = jobs()
+    with start("run", "--", "sh", "-c", "echo on; sleep 100") as one, start("run", "--", "sh", "-c", "echo on; sleep 100") as two:
+        assert one.stdout.readline() == two.stdout.readline() == "on\n"
+        cpus = [set.union(*map(os.sched_getaffinity, host.kernels(job))) for job in set(jobs()) - set(before)]
+        for process in (one, two):
+            process.terminate()
+            process.communicate()
+    assert [len(each) for each in cpus] == [1, 1]
+
+
 def test_the_next_run_sweeps_what_a_crash_has_left(sh):
     stale = host.run_dir() / "run.crashed"
     stale.mkdir()
