@@ -61,6 +61,8 @@ class Kernel:
 
     def state(self, name):
         """See ``state``."""
+        if self.running and normal(name) in self.loaded():
+            return "loaded"  # without the lists, which a module that is there doesn't need
         name = self.canonical(name)
         if self.running:
             if name in self.loaded():
