@@ -6,20 +6,32 @@ have to fall: "alternating" (two servers by turns), "sticky" (one and the same),
 {name: weight}). Prints a line for each, and exits with 1 where one isn't met.
 """
 import collections
+import itertools
 import json
 import socket
 import sys
+import time
 
 TIMEOUT = 5
 
 
-def ask(address, port, protocol):
-    """The name of the server that answers a new connection; an error's text where none does."""
+def own_ports():
+    """Source ports that no load before has used: a director sends a port that it knows where it sent it last.
+
+    Below those that the kernel gives; ten a second, and round again after half an hour.
+    """
+    return itertools.count(10000 + int(time.monotonic() * 10) % 20000)
+
+
+def ask(address, port, protocol, source=0):
+    """The name of the server that answers a new connection from the port ``source`` (0: any); an error's text where none does."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     kind = socket.SOCK_DGRAM if protocol == "udp" else socket.SOCK_STREAM
     with socket.socket(family, kind) as client:
         client.settimeout(TIMEOUT)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
+            client.bind(("", source))
             client.connect((address, port))
             client.sendall(b"GET / HTTP/1.0\r\n\r\n")
             answer = b""
@@ -49,9 +61,10 @@ def met(names, expectation):
 
 def main():
     failed = False
+    sources = own_ports()
     for expectation in json.loads(sys.argv[1]):
         address, port, protocol = expectation["address"], expectation["port"], expectation.get("protocol", "tcp")
-        names = [ask(address, port, protocol) for _number in range(expectation.get("requests", 12))]
+        names = [ask(address, port, protocol, next(sources)) for _number in range(expectation.get("requests", 12))]
         good = met(names, expectation)
         failed |= not good
         print(f"{'met' if good else 'NOT MET'}: {protocol} {address} port {port} {expectation['is']}: {' '.join(names)}", flush=True)

@@ -73,7 +73,7 @@ def test_doctor_installs_on_a_box_without_lists_of_packages(monkeypatch, capsys)
     monkeypatch.setattr(cli.host, "kernel_release", lambda: "6.1")
     monkeypatch.setattr(cli.host, "has_ipvs", lambda: True)
     assert cli.main(["doctor", "--install"]) == 0
-    assert [" ".join(each).rpartition("apt-get ")[2] for each in commands] == ["DPkg::Lock::Timeout=300 update", "DPkg::Lock::Timeout=300 install busybox-static"]
+    assert [each[-2:] for each in commands] == [["DPkg::Lock::Timeout=300", "update"], ["install", "busybox-static"]]
     assert "nothing is missing" in capsys.readouterr().out
 
 
