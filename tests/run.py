@@ -37,7 +37,7 @@ ENVIRONMENT = {
 }
 RUNNING: set[int] = set()  # process groups
 INTERRUPTED = threading.Event()
-SCENARIOS = sorted(path.parent.name for path in ROOT.glob("extensions/molecule/*/molecule.yml"))
+SCENARIOS = sorted((path.parent.name for path in ROOT.glob("extensions/molecule/*/molecule.yml")), reverse=True)  # that has the longest first
 
 
 @dataclass(frozen=True)
