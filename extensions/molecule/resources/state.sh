@@ -1,0 +1,17 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-3.0-or-later
+# What the roles may change on a machine, as text. The ports and addresses that end in 99 are others', see takedown.yml.
+for interface in eth0 eth1 lo; do
+    ip -o address show dev "$interface" 2>/dev/null | awk '!/\.99\// {print $2, $3, $4}'
+done
+ip rule
+ip -6 rule
+ip -o link | awk -F': ' '$2 ~ /^ipvs/ {print $2}'
+sysctl -a 2>/dev/null | grep -E '^net\.ipv[46]\.(ip_forward|conf\.(all|default|eth0|eth1|lo)\.(forwarding|arp_ignore|arp_announce|rp_filter|send_redirects)) '
+find /etc/modprobe.d /etc/modules-load.d /etc/sysctl.d /etc/systemd/system ! -type d | sort
+if [ -e /proc/net/ip_vs ]; then
+    ipvsadm -S -n | grep -v ':99 '
+fi
+grep -hs '^[^#]' /etc/ipvsadm.rules
+grep -hs '^AUTO="true"' /etc/default/ipvsadm
+exit 0
