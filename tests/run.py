@@ -52,11 +52,15 @@ class Count:
 
 @dataclass(frozen=True)
 class Stage:
-    """Commands that are run one after the other, all of them, from the root of the checkout."""
+    """Commands that are run one after the other, all of them, from the root of the checkout.
+
+    ``clear_up``: the command that takes away what an interrupted one has left, for those that don't themselves.
+    """
 
     name: str
     title: str
     commands: tuple[tuple[str, ...], ...]
+    clear_up: tuple[str, ...] = ()
 
 
 def report(name: str) -> str:
@@ -102,7 +106,12 @@ STAGES = [
     Stage("lab", "the lab itself", (pytest("lab", "tests/lab/tests"),)),
     Stage("machines", "playbooks on whole machines", (pytest("machines", "tests/machines"),)),
     *(
-        Stage(f"molecule-{name}", f"roles on whole machines: the scenario {name}", (("molecule", "test", "--scenario-name", name),))
+        Stage(
+            f"molecule-{name}",
+            f"roles on whole machines: the scenario {name}",
+            (("molecule", "test", "--scenario-name", name),),
+            (PYTHON, "-m", "tests.lab", "down", "--lab", f"molecule-{name}".replace("_", "-")),
+        )
         for name in SCENARIOS
     ),
 ]
@@ -125,6 +134,8 @@ def run(stage: Stage) -> Count:
             counts.append(count_report(reports[0], status) if reports else (int(status == 0), int(status != 0), 0))
             if status:
                 output.write(f"exit status {status}: {' '.join(command)}\n".encode())
+        if INTERRUPTED.is_set() and stage.clear_up:
+            execute(stage.clear_up, output)
     return Count(*(sum(column) for column in zip(*counts, strict=True)), time.monotonic() - start)
 
 
