@@ -18,6 +18,7 @@ import os
 import socket
 import struct
 import subprocess
+import time
 
 import pytest
 from ansible.module_utils import basic
@@ -31,6 +32,15 @@ OBJECTS = ("service", "server", "services", "timeouts", "sync_daemon")
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "once: needs no run with each version of pyroute2")
+
+
+def eventually(question, patience=60):
+    """Ask until the answer is true, and return it; fail when it isn't within so many seconds, which only a defect takes."""
+    end = time.monotonic() + patience
+    while not (answer := question()):
+        assert time.monotonic() < end, "it never happened"
+        time.sleep(0.05)
+    return answer
 
 
 class ModuleFailed(Exception):

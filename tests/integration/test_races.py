@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import subprocess
 import threading
 
@@ -137,7 +138,11 @@ def test_a_restless_neighbour(ipvs):
     thread.start()
     failures = []
     try:
-        for number in range(40):
+        for number in itertools.count():
+            # how fast the two take turns is the machine's affair
+            if number >= 40 and len(rounds) > 5:
+                break
+            assert thread.is_alive() and number < 4000, f"the neighbour came through its rules {len(rounds)} times"
             assert len(ipvs.module("ipvs_info")["services"]) == 1
             try:
                 ipvs.module("ipvs_service", **WEB, scheduler=("wrr", "rr")[number % 2], servers=[], purge_servers=True)
@@ -147,7 +152,6 @@ def test_a_restless_neighbour(ipvs):
     finally:
         ending.set()
         thread.join()
-    assert len(rounds) > 5
     assert all("Somebody else changes the table" in message for message in failures), failures
     ipvs.twice("ipvs_service", **WEB, servers=[{"address": "198.51.100.11"}], purge_servers=True)
-    assert ipvs.saved() == [f"-A {T} -s rr", f"-a {T} {R} -g -w 39"]
+    assert ipvs.saved() == [f"-A {T} -s rr", f"-a {T} {R} -g -w {number - 1}"]

@@ -6,9 +6,10 @@ from __future__ import annotations
 import re
 import socket
 import subprocess
-import time
 
 import pytest
+
+from .conftest import eventually
 
 DAEMON = {"role": "master", "interface": "lo"}
 
@@ -170,7 +171,7 @@ def counted(ipvs):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         for port in (53, 54):
             client.sendto(b"hello", ("203.0.113.80", port))
-    time.sleep(2.1)  # the kernel sums its counters up every two seconds
+    eventually(lambda: packets_of(ipvs) == [1] * 4)  # the kernel sums its counters up every two seconds
     return ipvs
 
 

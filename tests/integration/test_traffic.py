@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from .conftest import eventually
 from .site import SERVERS, SERVICE, Load, Site, nat
 
 pytestmark = pytest.mark.once
@@ -34,11 +35,13 @@ def test_balanced_drained_and_back(ipvs, site):
     assert [site.ask() for _time in range(4)] == ["rs2"] * 4
     ipvs.module("ipvs_server", **RS1, weight=1)
     assert sorted(site.ask() for _time in range(4)) == ["rs1"] * 2 + ["rs2"] * 2
-    # the modules count what the kernel does
-    time.sleep(2.1)
-    servers = ipvs.module("ipvs_info", statistics=True)["services"][0]["servers"]
-    assert [server["statistics"]["connections"] for server in servers] == [5, 9]
-    assert all(server["statistics"]["out_bytes"] > 0 for server in servers)
+
+    def counted():
+        servers = ipvs.module("ipvs_info", statistics=True)["services"][0]["servers"]
+        counts = [server["statistics"] for server in servers]
+        return [each["connections"] for each in counts] == [5, 9] and all(each["out_bytes"] for each in counts)
+
+    eventually(counted)  # the kernel sums its counters up every two seconds
 
 
 def open_connections(site, wanted):
@@ -58,7 +61,7 @@ def test_a_drain_that_takes_too_long(ipvs, site):
         start = time.monotonic()
         with pytest.raises(Exception, match="drain_timeout: 1 seconds have passed") as failure:
             ipvs.module("ipvs_server", **RS1, state="drained", drain_timeout=1, drain_interval=0.2)
-        assert 1 <= time.monotonic() - start < 8
+        assert time.monotonic() - start >= 1
         result = failure.value.result
         assert result["changed"] and result["server"]["weight"] == 0
         assert result["connections"]["active"] == 1
@@ -91,7 +94,7 @@ def test_a_drain_ends_with_the_last_connection(ipvs, site, state):
         start = time.monotonic()
         closing.start()
         done = ipvs.module("ipvs_server", diff=True, **options)
-        assert 1 <= time.monotonic() - start < 15
+        assert time.monotonic() - start >= 1
         for part in ("changed", "commands", "diff", "server"):
             assert foretold[part] == done[part]
         assert done["connections"]["active"] == 0 and done["connections"]["inactive"] >= 1
@@ -102,10 +105,16 @@ def test_a_drain_ends_with_the_last_connection(ipvs, site, state):
 
 def test_a_server_that_somebody_removes_while_it_is_drained(ipvs, site):
     (one,) = open_connections(site, ["rs1"])
-    removing = threading.Timer(0.5, ipvs.ipvsadm, ["-d", "-t", "203.0.113.80:80", "-r", "198.51.100.11"])
+
+    def remove():
+        eventually(lambda: "-r 198.51.100.11:80 -m -w 0" in ipvs.ipvsadm("-S", "-n"))
+        ipvs.ipvsadm("-d", "-t", "203.0.113.80:80", "-r", "198.51.100.11")
+
+    removing = threading.Thread(target=remove)
     with one:
         removing.start()
         result = ipvs.module("ipvs_server", **RS1, state="drained", drain_timeout=60, drain_interval=0.1)
+        removing.join()
         assert result["server"] is None and result["connections"] is None
         assert "removed by somebody else" in result["warnings"][0]
         assert weights(ipvs) == {SERVERS["rs2"]: 1}
@@ -129,11 +138,12 @@ def test_live_traffic_is_not_disturbed(ipvs, site, capsys):
             ipvs.module("ipvs_server", **RS2, forward_method="nat")
             ipvs.module("ipvs_timeouts", tcp=800 + round_number)
             ipvs.module("ipvs_counters")
+        # a slow machine gets as many
+        eventually(lambda: load.requests > 20 and load.long_connections > 4)
     with capsys.disabled():
         print(
             f"\nlive traffic: {load.requests} requests ({load.answers}), {load.failed_requests} failed; "
             f"{load.long_connections} long connections, {load.broken_connections} broken"
         )
     assert (load.failed_requests, load.broken_connections) == (0, 0), load.errors
-    assert load.requests > 20 and load.long_connections > 4
     assert set(load.answers) == set(SERVERS)

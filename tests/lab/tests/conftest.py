@@ -30,9 +30,9 @@ def start():
 
 @pytest.fixture(scope="session")
 def eventually():
-    """Wait until a function answers true; fail when it hasn't within 20 seconds."""
+    """Wait until a function answers true; fail when it hasn't within 60 seconds."""
     def wait(question):
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while not question():
             assert time.monotonic() < end, "it never happened"
             time.sleep(0.05)

@@ -84,7 +84,7 @@ def test_a_lock_is_exclusive_and_leaves_no_file(tmp_path, eventually):
         other = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert other.stderr.readline() == "waits\n"
         assert other.poll() is None
-    assert other.communicate(timeout=20)[0] == "has it\n"
+    assert other.communicate(timeout=60)[0] == "has it\n"
     assert not path.exists()
 
 

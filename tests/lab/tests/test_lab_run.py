@@ -108,7 +108,7 @@ def test_a_reader_that_goes_ends_it(start):
     with start("run", "--", "yes") as process:
         process.stdout.readline()
         process.stdout.close()
-        assert process.wait(30) == 128 + signal.SIGPIPE
+        assert process.wait(60) == 128 + signal.SIGPIPE
         process.stderr.close()
 
 
