@@ -153,5 +153,5 @@ def test_a_restless_neighbour(ipvs):
         ending.set()
         thread.join()
     assert all("Somebody else changes the table" in message for message in failures), failures
-    ipvs.twice("ipvs_service", **WEB, servers=[{"address": "198.51.100.11"}], purge_servers=True)
-    assert ipvs.saved() == [f"-A {T} -s rr", f"-a {T} {R} -g -w {number - 1}"]
+    ipvs.twice("ipvs_service", **WEB, scheduler="sh", servers=[{"address": "198.51.100.11"}], purge_servers=True)
+    assert ipvs.saved() == [f"-A {T} -s sh", f"-a {T} {R} -g -w {number - 1}"]
