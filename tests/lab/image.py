@@ -20,7 +20,7 @@ INSTALLED = [
 ]
 # Not installed, but there for apt: what roles and tests ask for.
 INSTALLABLE = [
-    "conntrack", "curl", "ipset", "iptables", "ipvsadm", "keepalived", "python3-pyroute2", "tcpdump",
+    "conntrack", "curl", "ipset", "iptables", "ipvsadm", "keepalived", "python3-pyroute2", "python3-venv", "tcpdump",
 ]
 NOT_UNPACKED = ["/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*"]
 
