@@ -14,6 +14,8 @@ VENV := .venv/bin/python
 # pyroute2 as Debian 12 has it, and the oldest that the collection supports. The newest is in .venv.
 OLD_PYROUTE2 := .cache/pyroute2-0.6.13 .cache/pyroute2-0.7.2
 CONTROLLERS := .cache/ansible-core-2.17.14 .cache/ansible-core-2.18.19
+# It wants a newer Python than Debian 12 has, so it is installed, and run, on Debian 13.
+NEWEST := .cache/ansible-core-2.21.5
 # The whole of the package ansible, for its collection kubernetes.core.
 KUBE := .cache/kube-venv
 COLLECTION := .cache/collections/ansible_collections/lvs/ipvs
@@ -44,7 +46,7 @@ demo: lab ## A director and two real servers, set up and shown at work; KEEP=1 l
 	@$(VENV) tests/demo.py $(if $(KEEP),--keep)
 
 .PHONY: test
-test: tools $(CONTROLLERS) $(KUBE) ## Everything that is tested, in about 25 minutes
+test: tools $(CONTROLLERS) $(NEWEST) $(KUBE) ## Everything that is tested, in about 25 minutes
 	$(VENV) tests/run.py
 
 .PHONY: test-unit
@@ -56,7 +58,7 @@ test-integration: tools ## Modules on a real IPVS kernel
 	$(VENV) tests/run.py integration
 
 .PHONY: test-machines
-test-machines: lab ## Playbooks on whole machines
+test-machines: lab $(NEWEST) ## Playbooks on whole machines
 	$(VENV) tests/run.py machines
 
 .PHONY: molecule
@@ -100,12 +102,17 @@ $(OLD_PYROUTE2): .cache/pyroute2-%: | .venv/.stamp
 	$(VENV) $(PIP_INSTALL) --target $@.part pyroute2==$*
 	@mv $@.part $@
 
-.PHONY: $(CONTROLLERS) $(KUBE)
-$(CONTROLLERS) $(KUBE): %: %/.stamp
+.PHONY: $(CONTROLLERS) $(NEWEST) $(KUBE)
+$(CONTROLLERS) $(NEWEST) $(KUBE): %: %/.stamp
 
 .cache/ansible-core-%/.stamp: tests/requirements-unit.txt | .venv/.stamp
 	$(PYTHON) -m venv --clear $(@D)
 	$(@D)/bin/python $(PIP_INSTALL) ansible-core==$* --requirement tests/requirements-unit.txt
+	@touch $@
+
+$(NEWEST)/.stamp: tests/requirements-unit.txt tests/tools/debian13.py | lab
+	$(VENV) tests/tools/debian13.py python3 -m venv --clear $(@D)
+	$(VENV) tests/tools/debian13.py $(@D)/bin/python $(PIP_INSTALL) ansible-core==$(lastword $(subst -, ,$(@D))) --requirement tests/requirements-unit.txt
 	@touch $@
 
 .cache/kube-venv/.stamp: tests/kube/requirements.txt | .venv/.stamp $(COLLECTION)

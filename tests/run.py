@@ -23,6 +23,8 @@ from typing import IO
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / ".cache/results"
 PYTHON = ".venv/bin/python"
+ON_DEBIAN_13 = (PYTHON, "tests/tools/debian13.py")
+NEWEST = ".cache/ansible-core-2.21.5/bin"
 COLLECTION = Path(".cache/collections/ansible_collections/lvs/ipvs")
 LAB = (PYTHON, "-m", "tests.lab", "run", "--save", ".cache/results", "--mem", "1G", "--")
 
@@ -67,15 +69,17 @@ def report(name: str) -> str:
     return f".cache/results/{name}.xml"
 
 
-def pytest(name: str, *arguments: str, python: str = PYTHON) -> tuple[str, ...]:
-    """A run of pytest that leaves its report under this name."""
-    return (python, "-m", "pytest", f"--junitxml={report(name)}", *arguments)
+def pytest(name: str, *arguments: str, python: tuple[str, ...] = (PYTHON,)) -> tuple[str, ...]:
+    """A run of pytest, by this command for Python, that leaves its report under this name."""
+    return (*python, "-m", "pytest", f"--junitxml={report(name)}", *arguments)
 
 
 def pyroute2(version: str) -> tuple[str, ...]:
     """The beginning of a command that is to find this version of pyroute2 before the one in .venv."""
     return ("env", f"PYTHONPATH={ROOT}/.cache/pyroute2-{version}")
 
+
+WITHOUT_MACHINES = ("tests/unit", "tests/roles/test_drain.py", "tests/roles/test_rendering.py")
 
 STAGES = [
     Stage("image", "the disks of the lab's machines, unless they are there already", tuple(
@@ -91,12 +95,16 @@ STAGES = [
         ("reuse", "lint", "--lines"),
     )),
     Stage("sanity", "ansible-test sanity", ((PYTHON, "tests/tools/sanity.py"),)),
-    Stage("controllers", "unit tests with the older versions of ansible-core", tuple(
-        pytest(f"controllers-{version}", "tests/unit", python=f".cache/ansible-core-{version}/bin/python") for version in ("2.17.14", "2.18.19")
+    Stage("controllers", "what needs no machine with other versions of ansible-core, the newest on Debian 13", (
+        *(
+            pytest(f"controllers-{version}", "tests/unit", python=(f".cache/ansible-core-{version}/bin/python",))
+            for version in ("2.17.14", "2.18.19")
+        ),
+        pytest("controllers-newest", *WITHOUT_MACHINES, python=(*ON_DEBIAN_13, f"{NEWEST}/python")),
     )),
     Stage("kube-node", "what of kube_node needs no machine", (pytest("kube-node", "tests/kube_node"),)),
     Stage("roles", "what of director and real_server needs no machine", (pytest("roles", "tests/roles"),)),
-    Stage("kube", "kube_proxy against stand-ins for a cluster", (pytest("kube", "tests/kube", python=".cache/kube-venv/bin/python"),)),
+    Stage("kube", "kube_proxy against stand-ins for a cluster", (pytest("kube", "tests/kube", python=(".cache/kube-venv/bin/python",)),)),
     Stage("integration", "modules on a real IPVS kernel", (
         (*LAB, *pytest("integration", "tests/integration")),
     )),
@@ -217,9 +225,9 @@ def main(names: list[str]) -> int:
             print(f"\n==== {stage.name}: {stage.title}", flush=True)
             show(stage, outcome)
             counts.append(outcome.result())
-    print(f"\n{'stage':<18}{'passed':>8}{'failed':>8}{'skipped':>9}{'seconds':>9}")
+    print(f"\n{'stage':<26}{'passed':>8}{'failed':>8}{'skipped':>9}{'seconds':>9}")
     for stage, count in zip(stages, counts, strict=True):
-        print(f"{stage.name:<18}{count.passed:>8}{count.failed:>8}{count.skipped:>9}{count.seconds:>9.0f}")
+        print(f"{stage.name:<26}{count.passed:>8}{count.failed:>8}{count.skipped:>9}{count.seconds:>9.0f}")
     passed, failed, skipped = (sum(getattr(count, key) for count in counts) for key in ("passed", "failed", "skipped"))
     print(f"{passed} passed, {failed} failed, {skipped} skipped")
     return 1 if failed or skipped else 0

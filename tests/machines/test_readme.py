@@ -12,24 +12,26 @@ from pathlib import Path
 import pytest
 
 from tests.lab import Lab
+from tests.run import NEWEST, ON_DEBIAN_13
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
 
 
-@pytest.fixture(scope="module")
-def director(tmp_path_factory):
-    """A new machine in the group directors: (lab, function that runs an Ansible program on it)."""
+@pytest.fixture(params=[((), Path(sys.executable).parent), (ON_DEBIAN_13, NEWEST)], ids=["ansible-core 2.19", "newest ansible-core"])
+def director(request, tmp_path):
+    """A new machine in the group directors: (lab, function that runs a program of that Ansible on it)."""
+    place, programs = request.param
     with Lab("readme-test") as lab:
         lab.down()
-        lab.up(["director:group=directors"])
-        inventory = tmp_path_factory.mktemp("readme") / "inventory.yml"
+        lab.up(["director:front,group=directors"])
+        inventory = tmp_path / "inventory.yml"
         inventory.write_text(lab.inventory())
 
         def ansible(program, *words):
-            command = [str(Path(sys.executable).parent / program), "-i", str(inventory), *words]
+            command = [*place, f"{programs}/{program}", "-i", str(inventory), *words]
             environment = dict(os.environ, ANSIBLE_COLLECTIONS_PATH=str(ROOT / ".cache/collections"), NO_COLOR="1")
-            done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+            done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
             assert done.returncode == 0, done.stdout + done.stderr
             return done.stdout
 
@@ -42,8 +44,9 @@ def saved(lab):
 
 def test_playbook_and_commands(director, tmp_path):
     lab, ansible = director
+    modules, role = re.findall(r"```yaml\n(.*?)```", README, re.S)
     playbook = tmp_path / "playbook.yml"
-    playbook.write_text(re.search(r"```yaml\n(.*?)```", README, re.S).group(1))
+    playbook.write_text(modules)
     assert "changed=3" in ansible("ansible-playbook", str(playbook))
     expected = [
         "-A -t 203.0.113.80:80 -s wrr",
@@ -58,3 +61,9 @@ def test_playbook_and_commands(director, tmp_path):
     assert saved(lab)[1].endswith("-r 198.51.100.11:80 -m -w 0")
     ansible("ansible", *back[0].split(), back[1])
     assert saved(lab) == expected
+
+    playbook.write_text(role)
+    ansible("ansible-playbook", str(playbook))
+    assert saved(lab) == expected
+    assert "203.0.113.80/32" in lab.ssh("director", "ip -o address", capture_output=True, check=True).stdout
+    assert "changed=0" in ansible("ansible-playbook", str(playbook))
