@@ -111,8 +111,8 @@ $(CONTROLLERS) $(NEWEST) $(KUBE): %: %/.stamp
 	@touch $@
 
 $(NEWEST)/.stamp: tests/requirements-unit.txt tests/tools/debian13.py | lab
-	$(VENV) tests/tools/debian13.py python3 -m venv --clear $(@D)
-	$(VENV) tests/tools/debian13.py $(@D)/bin/python $(PIP_INSTALL) ansible-core==$(lastword $(subst -, ,$(@D))) --requirement tests/requirements-unit.txt
+	$(VENV) -m tests.tools.debian13 python3 -m venv --clear $(@D)
+	$(VENV) -m tests.tools.debian13 $(@D)/bin/python $(PIP_INSTALL) ansible-core==$(lastword $(subst -, ,$(@D))) --requirement tests/requirements-unit.txt
 	@touch $@
 
 .cache/kube-venv/.stamp: tests/kube/requirements.txt | .venv/.stamp $(COLLECTION)

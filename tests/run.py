@@ -23,7 +23,7 @@ from typing import IO
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / ".cache/results"
 PYTHON = ".venv/bin/python"
-ON_DEBIAN_13 = (PYTHON, "tests/tools/debian13.py")
+ON_DEBIAN_13 = (PYTHON, "-m", "tests.tools.debian13")
 NEWEST = ".cache/ansible-core-2.21.5/bin"
 COLLECTION = Path(".cache/collections/ansible_collections/lvs/ipvs")
 LAB = (PYTHON, "-m", "tests.lab", "run", "--save", ".cache/results", "--mem", "1G", "--")

@@ -22,7 +22,11 @@ INSTALLED = [
 INSTALLABLE = [
     "conntrack", "curl", "ipset", "iptables", "ipvsadm", "keepalived", "python3-pyroute2", "python3-venv", "tcpdump",
 ]
-NOT_UNPACKED = ["/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*"]
+LEAN = [
+    "--variant=minbase", '--aptopt=Acquire::Languages "none"', '--aptopt=APT::Install-Recommends "false"',
+    *[f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in ("doc", "man", "locale")],
+]
+"""Options of mmdebstrap for a small tree of files."""
 
 
 def key():
@@ -38,7 +42,7 @@ def key():
 
 def recipe(suite):
     """A short hash of everything a disk of SUITE is built from."""
-    digest = hashlib.sha256(repr((suite, host.kernel_release(), INSTALLED, INSTALLABLE, NOT_UNPACKED)).encode())
+    digest = hashlib.sha256(repr((suite, host.kernel_release(), INSTALLED, INSTALLABLE, LEAN)).encode())
     sources = [path for path in sorted(MAKING.rglob("*")) if path.is_file()]
     for path in [Path(__file__), Path(f"{key()}.pub"), *sources]:
         digest.update(path.name.encode() + path.read_bytes())
@@ -73,9 +77,7 @@ def build(suite, path):
         for folder, mode in ((place, 0o755), (place / "out", 0o777)):
             folder.chmod(mode)
         command = [
-            host.find("mmdebstrap"), "--quiet", f"--mode={'root' if root else 'unshare'}", "--variant=minbase", f"--include={','.join(INSTALLED)}",
-            '--aptopt=Acquire::Languages "none"', '--aptopt=APT::Install-Recommends "false"',
-            *[f"--dpkgopt=path-exclude={pattern}" for pattern in NOT_UNPACKED],
+            host.find("mmdebstrap"), "--quiet", f"--mode={'root' if root else 'unshare'}", *LEAN, f"--include={','.join(INSTALLED)}",
             f'--customize-hook={place}/making/add-packages.sh "$1" {" ".join(INSTALLABLE)}',
             f'--customize-hook=unshare -m {place}/making/make-disk.sh "$1" {place}/out/disk {place}/key.pub {modules()}',
             suite, "/dev/null",

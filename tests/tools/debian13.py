@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run a command on Debian 13: python tests/tools/debian13.py COMMAND...
+"""Run a command on Debian 13: python -m tests.tools.debian13 COMMAND...
 
 Today's ansible-core wants a newer Python than Debian 12 has. The file tree of Debian 13 lies in .cache/debian13 and is made when it is
 missing. The command sees this machine's processes, network, home directory, temporary files and this checkout, each at its own path,
@@ -14,10 +14,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.lab import host
+from tests.lab.image import LEAN
+
 ROOT = Path(__file__).resolve().parents[2]
 TREE = ROOT / ".cache/debian13"
 PACKAGES = "openssh-client,python3,python3-venv"
-NOT_UNPACKED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*")
 
 # What is this machine's own; where one has no such file, the command has none either.
 SHARED = ("/proc", "/sys", "/dev", "/run", "/tmp", "/var/tmp", str(Path.home()), str(ROOT))
@@ -25,7 +27,9 @@ SETTINGS = ("/etc/hosts", "/etc/resolv.conf", "/etc/pip.conf", "/etc/ssl")
 ENTER = """
 tree=$1 shared=$2 settings=$3 path=$4; shift 4
 for each in $settings; do
-    if [ -d "$each" ]; then mkdir -p "$tree$each"; elif [ -e "$each" ]; then rm -f "$tree$each"; touch "$tree$each"; else continue; fi
+    [ -e "$each" ] || continue
+    # what is there stays: another command may have its mount on it
+    [ -e "$tree$each" ] || if [ -d "$each" ]; then mkdir -p "$tree$each"; else touch "$tree$each"; fi
     mount --bind "$each" "$tree$each"
 done
 for each in $shared; do
@@ -45,16 +49,14 @@ def make_tree() -> None:
     for old in (part, TREE):
         shutil.rmtree(old, ignore_errors=True)
     part.parent.mkdir(parents=True, exist_ok=True)
-    options = ['--aptopt=Acquire::Languages "none"', '--aptopt=APT::Install-Recommends "false"']
-    options += [f"--dpkgopt=path-exclude={pattern}" for pattern in NOT_UNPACKED]
-    subprocess.run(["mmdebstrap", "--quiet", "--variant=minbase", f"--include={PACKAGES}", *options, "trixie", part], check=True)
+    subprocess.run([host.find("mmdebstrap"), "--quiet", *LEAN, f"--include={PACKAGES}", "trixie", part], check=True)
     (part / "etc/made-of").write_text(PACKAGES)
     part.rename(TREE)
 
 
 def main(command: list[str]) -> None:
     if os.geteuid() != 0:
-        sys.exit("debian13.py changes its root directory: run it as root")
+        sys.exit("a command on Debian 13 has a root directory of its own: run it as root")
     make_tree()
     own = [os.path.abspath(os.path.dirname(command[0]))] if "/" in command[0] else []
     path = ":".join([*own, "/usr/sbin", "/usr/bin", "/sbin", "/bin"])
