@@ -79,6 +79,12 @@ def pyroute2(version: str) -> tuple[str, ...]:
     return ("env", f"PYTHONPATH={ROOT}/.cache/pyroute2-{version}")
 
 
+def controller(version: str) -> tuple[str, ...]:
+    """The beginning of a command for Python that is to find this version of ansible-core, and its programs."""
+    place = f".cache/ansible-core-{version}/bin"
+    return ("env", f"PATH={ROOT}/{place}:/usr/sbin:/usr/bin:/sbin:/bin", f"{place}/python")
+
+
 WITHOUT_MACHINES = ("tests/unit", "tests/roles/test_drain.py", "tests/roles/test_rendering.py")
 
 STAGES = [
@@ -96,10 +102,7 @@ STAGES = [
     )),
     Stage("sanity", "ansible-test sanity", ((PYTHON, "tests/tools/sanity.py"),)),
     Stage("controllers", "what needs no machine with other versions of ansible-core, the newest on Debian 13", (
-        *(
-            pytest(f"controllers-{version}", "tests/unit", python=(f".cache/ansible-core-{version}/bin/python",))
-            for version in ("2.17.14", "2.18.19")
-        ),
+        *(pytest(f"controllers-{version}", *WITHOUT_MACHINES, python=controller(version)) for version in ("2.17.14", "2.18.19")),
         pytest("controllers-newest", *WITHOUT_MACHINES, python=(*ON_DEBIAN_13, f"{NEWEST}/python")),
     )),
     Stage("kube-node", "what of kube_node needs no machine", (pytest("kube-node", "tests/kube_node"),)),
