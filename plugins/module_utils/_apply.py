@@ -10,12 +10,13 @@ import errno
 
 from ansible_collections.lvs.ipvs.plugins.module_utils import _plan
 from ansible_collections.lvs.ipvs.plugins.module_utils._errors import IpvsError
-from ansible_collections.lvs.ipvs.plugins.module_utils._netlink import operation_error
+from ansible_collections.lvs.ipvs.plugins.module_utils._netlink import operation_error, uncollected
 
 _TRIES = 3
 _GONE = (errno.ESRCH, errno.ENOENT)
 
 
+@uncollected()
 def reconcile(kernel, read, plan, check_mode, rollback=True):
     """Bring the kernel to what is wanted.
 
@@ -30,11 +31,11 @@ def reconcile(kernel, read, plan, check_mode, rollback=True):
         if check_mode or not wanted.operations:
             return _plan.Plan(tuple(done) + wanted.operations, before, wanted.after)
         outcomes = kernel.apply(wanted.operations)
+        if outcomes.count(0) == len(wanted.operations):
+            return _plan.Plan(tuple(done) + wanted.operations, before, wanted.after)
         tried = list(zip(wanted.operations, outcomes))
         done += [operation for operation, outcome in tried if outcome == 0]
         failed = [(operation, outcome) for operation, outcome in tried if outcome != 0]
-        if not failed:
-            return _plan.Plan(tuple(done), before, wanted.after)
         operation, outcome = failed[0]
         error = operation_error(outcome, operation)
         if _changed_meanwhile(operation, outcome):

@@ -304,16 +304,16 @@ def overlay_server(wish, current=None):
     if current is None:
         current = Server(wish.id, "dr", 1, 0, 0, "ipip", 0, "none")
     merged = Server(*[old if new is None else new for new, old in zip(wish, current)])
+    tunnel_type, port, checksum = merged[5:]
     # what a former tunnel needed is not carried into a server that has no use for it
     if merged.forward_method != "tun" and wish.tunnel_type is None:
-        merged = merged._replace(tunnel_type="ipip")
-    if merged.tunnel_type != "gue" and wish.tunnel_port is None:
-        merged = merged._replace(tunnel_port=0)
-    if wish.tunnel_checksum is None and (
-        merged.tunnel_type == "ipip" or (merged.tunnel_type == "gre" and merged.tunnel_checksum == "remcsum")
-    ):
-        merged = merged._replace(tunnel_checksum="none")
-    return merged
+        tunnel_type = "ipip"
+    if tunnel_type != "gue" and wish.tunnel_port is None:
+        port = 0
+    if wish.tunnel_checksum is None and (tunnel_type == "ipip" or (tunnel_type == "gre" and checksum == "remcsum")):
+        checksum = "none"
+    tunnel = (tunnel_type, port, checksum)
+    return merged if merged[5:] == tunnel else Server(*merged[:5] + tunnel)
 
 
 def check_server(server, service, wish=None, path=""):

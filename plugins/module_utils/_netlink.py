@@ -45,7 +45,7 @@ def loaded(netns=None):
 
 
 @contextlib.contextmanager
-def _uncollected():
+def uncollected():
     """Hold back Python's search for cycles, which walks over a growing table again and again and finds none in it."""
     enabled = gc.isenabled()
     gc.disable()
@@ -96,7 +96,7 @@ class Kernel:
     # -----------------------------------------------------------------------------------------------------------------
     # reading
 
-    @_uncollected()
+    @uncollected()
     def read(self, idents=None):
         """The Table of all services with their servers, or of those services in ``idents`` that are there."""
         table = {}
@@ -108,7 +108,7 @@ class Kernel:
             table[service.id] = _model.Entry(service, servers)
         return table
 
-    @_uncollected()
+    @uncollected()
     def statistics(self, idents=None):
         """Counters and connections, as a dict: ServiceId -> (Statistics, {ServerId: (Connections, Statistics)})."""
         found = {}

@@ -256,6 +256,7 @@ def _service_id(ident):
     )
 
 
+@lru_cache(maxsize=64)  # the requests of a service's servers come one after the other
 def pack_service_id(ident):
     """The attribute that names a service: for get, delete, zero, and in front of a server's."""
     return _nested(_ATTR_SERVICE, _service_id(ident))
