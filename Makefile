@@ -46,7 +46,7 @@ demo: lab ## A director and two real servers, set up and shown at work; KEEP=1 l
 	@$(VENV) tests/demo.py $(if $(KEEP),--keep)
 
 .PHONY: test
-test: tools $(CONTROLLERS) $(NEWEST) $(KUBE) ## Everything that is tested, in about 25 minutes
+test: tools $(CONTROLLERS) $(NEWEST) $(KUBE) ## Everything that is tested, in about half an hour
 	$(VENV) tests/run.py
 
 .PHONY: test-unit
