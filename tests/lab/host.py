@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import fcntl
+import hashlib
 import os
 import re
 import shutil
@@ -15,6 +16,7 @@ import sys
 from pathlib import Path
 
 GUEST = Path(__file__).resolve().parent / "guest"
+CHECKOUT = Path(__file__).resolve().parents[2]
 KERNEL = "linux.uml"
 PYTHON = "/usr/bin/python3"  # Debian's: it is there, and stays when a virtual environment goes
 MODULES = Path("/usr/lib/uml/modules")
@@ -112,13 +114,20 @@ def cache_dir():
     return base
 
 
-def run_dir():
-    """Where what is running keeps its state. Short (a socket's path has at most 107 bytes), on disk, one per user."""
+def user_dir():
+    """What the checkouts of one user share: a folder each, and the lock on building images."""
     base = Path(f"/var/tmp/lvs-ipvs-lab.{os.geteuid()}")
     base.mkdir(mode=0o700, exist_ok=True)
     info = base.lstat()
     if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.geteuid():
         raise LabError(f"{base} belongs to somebody else: remove it")
+    return base
+
+
+def run_dir(checkout=CHECKOUT):
+    """Where what runs keeps its state. Short (a socket's path has at most 107 bytes), on disk, one per checkout of a user."""
+    base = user_dir() / hashlib.sha256(os.fsencode(checkout)).hexdigest()[:8]
+    base.mkdir(exist_ok=True)
     return base
 
 

@@ -22,6 +22,7 @@ INSTALLED = [
 INSTALLABLE = [
     "conntrack", "curl", "ipset", "iptables", "ipvsadm", "keepalived", "python3-pyroute2", "python3-venv", "tcpdump",
 ]
+KEPT = 7 * 86400  # seconds since an image was last asked for
 LEAN = [
     "--variant=minbase", '--aptopt=Acquire::Languages "none"', '--aptopt=APT::Install-Recommends "false"',
     *[f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in ("doc", "man", "locale")],
@@ -54,10 +55,11 @@ def image(suite):
     if suite not in SUITES:
         raise host.LabError(f"no image of suite {suite}: there are {', '.join(SUITES)}")
     host.need(host.FOR_MACHINES)
-    with host.Lock(host.run_dir() / "lock.images", "another process builds an image: waiting for it"):
+    with host.Lock(host.user_dir() / "lock.images", "another process builds an image: waiting for it"):
         path = host.cache_dir() / f"{suite}-{recipe(suite)}.ext4"
         if not path.exists():
             build(suite, path)
+        os.utime(path)
     return path
 
 
@@ -100,10 +102,10 @@ def modules():
 
 
 def prune(suite):
-    """Remove older images of SUITE, save those that a machine has its disk on."""
-    used = {link.resolve() for link in host.run_dir().glob("lab.*/*/base")}
+    """Remove images of SUITE that no checkout has asked for in a week, save those that a machine has its disk on."""
+    used = {link.resolve() for link in host.user_dir().glob("*/lab.*/*/base")}
     for old in host.cache_dir().glob(f"{suite}-*.ext4"):
-        if old.resolve() not in used:
+        if old.resolve() not in used and old.stat().st_mtime < time.time() - KEPT:
             old.unlink()
 
 

@@ -2,12 +2,16 @@
 """What needs no kernel: specifications of machines, locks, what is missing on the box."""
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
+import time
 
 import pytest
 
 from tests.lab import Lab, LabError, cli, host
+from tests.lab.image import KEPT, prune
 from tests.lab.machines import Machine, yaml
 
 
@@ -37,6 +41,34 @@ def test_a_wrong_plan_starts_nothing(specs, told):
     with pytest.raises(LabError, match=told):
         lab.up(specs)
     assert not lab.directory.exists()
+
+
+def test_labs_of_two_checkouts_do_not_meet(tmp_path):
+    here, there = host.run_dir(), host.run_dir(tmp_path)
+    try:
+        assert here != there and here.parent == there.parent == host.user_dir()
+        assert host.run_dir(tmp_path) == there
+        (there / "lab.t-theirs").mkdir()
+        assert "t-theirs" not in Lab.names()
+    finally:
+        shutil.rmtree(there)
+
+
+def test_an_image_goes_when_nobody_has_asked_for_it_in_a_week(tmp_path, monkeypatch):
+    monkeypatch.setenv("LVS_LAB_CACHE", str(tmp_path))
+    theirs = host.run_dir(tmp_path) / "lab.t-theirs/rs1"
+    images = {name: tmp_path / f"trixie-{name}.ext4" for name in ("used", "recent", "old")}
+    try:
+        theirs.mkdir(parents=True)
+        for name, path in images.items():
+            path.touch()
+            age = 0 if name == "recent" else KEPT + 60
+            os.utime(path, (time.time() - age, time.time() - age))
+        (theirs / "base").symlink_to(images["used"])
+        prune("trixie")
+        assert [name for name, path in images.items() if path.exists()] == ["used", "recent"]
+    finally:
+        shutil.rmtree(theirs.parent.parent)
 
 
 def test_addresses_end_in_the_number_on_both_networks():
