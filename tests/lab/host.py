@@ -13,9 +13,11 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 GUEST = Path(__file__).resolve().parent / "guest"
+REGISTERS = Path(__file__).resolve().parent / "registers.c"
 CHECKOUT = Path(__file__).resolve().parents[2]
 KERNEL = "linux.uml"
 PYTHON = "/usr/bin/python3"  # Debian's: it is there, and stays when a virtual environment goes
@@ -25,9 +27,9 @@ MODULES = Path("/usr/lib/uml/modules")
 KERNEL_FLAGS = ["initcall_blacklist=raid6_select_algo,calibrate_xor_blocks", "lpj=14983168", "selinux=0", "quiet"]
 
 # command -> the package (of Debian and Ubuntu) that has it
-FOR_RUN = {KERNEL: "user-mode-linux", "busybox": "busybox-static"}
+FOR_RUN = {KERNEL: "user-mode-linux", "busybox": "busybox-static", "gcc": "gcc"}
 FOR_MACHINES = {
-    KERNEL: "user-mode-linux", "mmdebstrap": "mmdebstrap", "mke2fs": "e2fsprogs", "ip": "iproute2",
+    KERNEL: "user-mode-linux", "gcc": "gcc", "mmdebstrap": "mmdebstrap", "mke2fs": "e2fsprogs", "ip": "iproute2",
     "ssh": "openssh-client", "ssh-keygen": "openssh-client",
     "nsenter": "util-linux", "sysctl": "procps", "depmod": "kmod", PYTHON: "python3",
 }
@@ -102,7 +104,27 @@ def kernel_environment(scratch, memory):
         usable = False
     if not usable:
         environment["TMPDIR"] = str(scratch)
+    if has_wide_registers():
+        environment["LD_PRELOAD"] = str(registers_library())
     return environment
+
+
+def has_wide_registers():
+    """Whether this box's CPU has registers that a user-mode kernel has no room for; see registers.c."""
+    return bool(re.search(r"^flags\b.*\s(amx_tile|apx_f)\b", Path("/proc/cpuinfo").read_text(), re.MULTILINE))
+
+
+def registers_library():
+    """The compiled registers.c, in the cache."""
+    path = cache_dir() / f"registers-{hashlib.sha256(REGISTERS.read_bytes()).hexdigest()[:16]}.so"
+    if not path.exists():
+        with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+            command = [find("gcc"), "-O2", "-shared", "-fPIC", "-nostdlib", "-o", f"{scratch}/library", str(REGISTERS)]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode:
+                raise LabError(f"compiling {REGISTERS} failed: {done.stderr.strip()}")
+            os.rename(f"{scratch}/library", path)
+    return path
 
 
 def cache_dir():

@@ -109,6 +109,14 @@ def test_doctor_installs_on_a_box_without_lists_of_packages(monkeypatch, capsys)
     assert "nothing is missing" in capsys.readouterr().out
 
 
+def test_the_kernel_runs_where_registers_are_wide(monkeypatch, capfd):
+    """With the library that only some CPUs need, whichever this one is."""
+    monkeypatch.setattr(host, "has_wide_registers", lambda: True)
+    assert host.kernel_environment("/nonexistent", "1M")["LD_PRELOAD"] == str(host.registers_library())
+    assert cli.main(["run", "--", "sh", "-c", "echo $((6 * 7))"]) == 0
+    assert capfd.readouterr().out == "42\n"
+
+
 def test_a_lock_is_exclusive_and_leaves_no_file(tmp_path, eventually):
     path = tmp_path / "lock"
     code = f"import sys; sys.path[:0] = {sys.path!r}\nfrom tests.lab import host\nwith host.Lock({str(path)!r}, 'waits'): print('has it')"
