@@ -66,6 +66,10 @@ one_packet:
   description:
     - Whether each packet is scheduled by itself, for UDP services and services named by a firewall mark.
   type: bool
+statistics:
+  description:
+    - Ignored. It may be there so that what M(lvs.ipvs.ipvs_info) returns can be given back.
+  type: dict
 """
 
 _SERVER = r"""
@@ -104,6 +108,10 @@ tunnel_checksum:
     - The checksum of a V(gue) tunnel, or (V(none) or V(csum)) of a V(gre) tunnel. Left out, a new server gets V(none).
   type: str
   choices: [none, csum, remcsum]
+statistics:
+  description:
+    - Ignored. It may be there so that what M(lvs.ipvs.ipvs_info) returns can be given back.
+  type: dict
 """
 
 _SERVER_IDENTITY = r"""
@@ -122,19 +130,12 @@ _SERVERS = r"""
 servers:
   description:
     - The real servers of the service. Each is made or edited to have what is given here.
-    - A server that is not listed is left alone, unless {purge}.
+    - A server that is not listed is left alone, unless O(purge_servers=true).
   type: list
   elements: dict
   suboptions:
 """
 
-
-_STATISTICS = r"""
-statistics:
-  description:
-    - Ignored. It may be there so that what M(lvs.ipvs.ipvs_info) returns can be given back.
-  type: dict
-"""
 
 _SERVICES = r"""
 services:
@@ -160,7 +161,7 @@ class ModuleDocFragment:
 # Within the class ansible-test reads nothing but whole strings, and these are put together.
 ModuleDocFragment.DOCUMENTATION = (
     "options:\n"
-    + _block((), _IDENTITY, _SERVICE, _SERVERS.replace("{purge}", "O(purge_servers=true)"))
+    + _block((), _IDENTITY, _SERVICE, _SERVERS)
     + _block(("servers",), _SERVER_IDENTITY, _SERVER)
 )
 ModuleDocFragment.IDENTITY = "options:\n" + _block((), _IDENTITY)
@@ -168,6 +169,6 @@ ModuleDocFragment.SERVER = "options:\n" + _block((), _SERVER_IDENTITY, _SERVER)
 ModuleDocFragment.SERVICES = (
     "options:\n"
     + _block((), _SERVICES)
-    + _block(("services",), _IDENTITY, _SERVICE, _STATISTICS, _SERVERS.replace("{purge}", "O(prune=true)"))
-    + _block(("services", "servers"), _SERVER_IDENTITY, _SERVER, _STATISTICS)
+    + _block(("services",), _IDENTITY, _SERVICE, _SERVERS)
+    + _block(("services", "servers"), _SERVER_IDENTITY, _SERVER)
 )

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import errno
+import traceback
 
 from ansible_collections.lvs.ipvs.plugins.module_utils import _plan
 from ansible_collections.lvs.ipvs.plugins.module_utils._errors import IpvsError
@@ -22,20 +23,25 @@ def reconcile(kernel, read, plan, check_mode, rollback=True):
 
     ``read(kernel)``: what is there; ``plan(current)``: the Plan that follows from it; both are called again after a change by
     somebody else. Returns one Plan: what there was at first, what there is now, all operations done (or to be done, in check
-    mode). Raises IpvsError when an operation fails, after undoing those that were done unless ``rollback`` is false.
+    mode). Raises IpvsError when an operation fails, or reading or planning again does, after undoing what was done unless
+    ``rollback`` is false.
     """
     done, before = [], None
     for attempt in range(1, _TRIES + 1):
-        wanted = plan(read(kernel))
+        try:
+            wanted = plan(read(kernel))
+        except Exception as error:  # pylint: disable=broad-except
+            if not done:
+                raise
+            raise _failure(kernel, error, done, [], rollback) from error
         before = wanted.before if before is None else before
         if check_mode or not wanted.operations:
             return _plan.Plan(tuple(done) + wanted.operations, before, wanted.after)
-        outcomes = kernel.apply(wanted.operations)
-        if outcomes.count(0) == len(wanted.operations):
-            return _plan.Plan(tuple(done) + wanted.operations, before, wanted.after)
-        tried = list(zip(wanted.operations, outcomes))
+        tried = _carry_out(kernel, wanted.operations)
         done += [operation for operation, outcome in tried if outcome == 0]
         failed = [(operation, outcome) for operation, outcome in tried if outcome != 0]
+        if not failed:
+            return _plan.Plan(tuple(done), before, wanted.after)
         operation, outcome = failed[0]
         error = operation_error(outcome, operation)
         if _changed_meanwhile(operation, outcome):
@@ -44,6 +50,17 @@ def reconcile(kernel, read, plan, check_mode, rollback=True):
             error = "%s. Somebody else changes the table at the same time; gave up after %d tries" % (error, _TRIES)
         unknown = [lost for lost, code in failed if code is None]
         raise _failure(kernel, error, done + unknown, unknown, rollback)
+
+
+def _carry_out(kernel, operations):
+    """[(operation, outcome)] of those that were tried: no stage of them after one in which an operation failed."""
+    tried = []
+    for stage in _plan.stages(operations):
+        outcomes = kernel.apply(stage)
+        tried += zip(stage, outcomes)
+        if outcomes.count(0) < len(stage):
+            break
+    return tried
 
 
 def _changed_meanwhile(operation, outcome):
@@ -56,7 +73,14 @@ def _changed_meanwhile(operation, outcome):
 
 
 def _failure(kernel, error, done, unknown, rollback):
-    """The error for the user, after undoing ``done`` (of which ``unknown`` may not have happened)."""
+    """The error for the user, after undoing ``done`` (of which ``unknown`` may not have happened).
+
+    ``error``: the message, or an exception.
+    """
+    details = {}
+    if isinstance(error, Exception) and not isinstance(error, IpvsError):
+        details["exception"] = traceback.format_exc()
+        error = "%s: %s" % (type(error).__name__, error)
     if not done:
         return IpvsError("%s. Nothing was changed." % error)
     if not rollback:
@@ -65,6 +89,7 @@ def _failure(kernel, error, done, unknown, rollback):
             "%s. Rollback is off: the %d operations that were done stay (see commands)." % (error, len(done)),
             changed=True,
             commands=commands,
+            **details
         )
     left = []
     for operation in reversed(done):
@@ -77,6 +102,6 @@ def _failure(kernel, error, done, unknown, rollback):
             left.append("%s: %s" % (_plan.command(step), operation_error(outcome, step)))
     if left:
         return IpvsError(
-            "%s. Undoing the rest failed in part; not undone: %s" % (error, "; ".join(left)), changed=True, not_undone=left
+            "%s. Undoing the rest failed in part; not undone: %s" % (error, "; ".join(left)), changed=True, not_undone=left, **details
         )
-    return IpvsError("%s. The rest was undone (%d operations)." % (error, len(done)))
+    return IpvsError("%s. The rest was undone (%d operations)." % (error, len(done)), **details)

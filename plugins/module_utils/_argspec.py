@@ -36,7 +36,7 @@ def service_id_rules(prefix=""):
 
 
 def service():
-    """What a virtual service is made of, beside its servers."""
+    """What a virtual service is made of, beside its servers. ``statistics`` is there for what ``ipvs_info`` returns, and ignored."""
     return {
         "scheduler": {"type": "str"},
         "scheduler_flags": {"type": "list", "elements": "str", "choices": list(_model.SCHEDULER_FLAGS)},
@@ -44,11 +44,12 @@ def service():
         "persistence_netmask": {"type": "str"},
         "persistence_engine": {"type": "str"},
         "one_packet": {"type": "bool"},
+        "statistics": {"type": "dict"},
     }
 
 
 def server():
-    """What a real server is made of, beside what names it."""
+    """What a real server is made of, beside what names it. ``statistics`` as in ``service``."""
     return {
         "forward_method": {"type": "str", "choices": list(_model.FORWARD_METHODS)},
         "weight": {"type": "int"},
@@ -57,6 +58,7 @@ def server():
         "tunnel_type": {"type": "str", "choices": list(_model.TUNNEL_TYPES)},
         "tunnel_port": {"type": "int"},
         "tunnel_checksum": {"type": "str", "choices": list(_model.TUNNEL_CHECKSUMS)},
+        "statistics": {"type": "dict"},
     }
 
 
@@ -71,15 +73,8 @@ def servers():
 
 
 def services():
-    """A list of services with their servers. ``statistics`` is there for what ``ipvs_info`` returns, and ignored."""
-    ignored = {"statistics": {"type": "dict"}}
-    servers_option = servers()["servers"]
-    servers_option["options"].update(ignored)
-    return {
-        "type": "list",
-        "elements": "dict",
-        "options": dict(servers=servers_option, **service_id(), **service(), **ignored),
-    }
+    """A list of services with their servers."""
+    return {"type": "list", "elements": "dict", "options": dict(service_id(), **service(), **servers())}
 
 
 def state(*choices):

@@ -94,6 +94,31 @@ def normal_address(text, option="address"):
     )
 
 
+def _check_host(address, option, what):
+    """Raise OptionError for a normalised address that is never one host's.
+
+    These are what ip_vs_new_dest in ip_vs_ctl.c refuses whatever this machine's own addresses are, and the kernel takes no
+    packet for such a virtual address as its own.
+    """
+    kind = None
+    if ":" not in address:
+        first = int(address.split(".", 1)[0])
+        if first == 0:
+            kind = "an unspecified"
+        elif 224 <= first <= 239:
+            kind = "a multicast"
+        elif address == "255.255.255.255":
+            kind = "the broadcast"
+    elif address == "::":
+        kind = "the unspecified"
+    elif address.startswith("ff") and address.find(":") == 4:
+        kind = "a multicast"
+    elif address.startswith("::ffff:") and "." in address:
+        kind = "an IPv4-mapped"
+    if kind:
+        raise OptionError(option, address, "%s needs the address of one host; this is %s address" % (what, kind))
+
+
 def service_id(options, path=""):
     """Identity of the virtual service that ``address``/``port``/``protocol`` or ``fwmark``/``family`` name.
 
@@ -252,6 +277,8 @@ def overlay_service(wish, current=None):
 def check_service(service, path=""):
     """Raise OptionError where a whole Service breaks a rule."""
     ident = service.id
+    if ident.address:
+        _check_host(ident.address, path + "address", "a virtual service")
     if not service.persistence_timeout:
         if not ident.fwmark and ident.port == 0:
             raise OptionError(path + "port", 0, "port 0 (every port) needs persistence: set persistence_timeout")
@@ -304,6 +331,8 @@ def overlay_server(wish, current=None):
     if current is None:
         current = Server(wish.id, "dr", 1, 0, 0, "ipip", 0, "none")
     merged = Server(*[old if new is None else new for new, old in zip(wish, current)])
+    if wish.upper_threshold == 0 and wish.lower_threshold is None:
+        merged = merged._replace(lower_threshold=0)  # it has a meaning only below an upper one
     tunnel_type, port, checksum = merged[5:]
     # what a former tunnel needed is not carried into a server that has no use for it
     if merged.forward_method != "tun" and wish.tunnel_type is None:
@@ -319,6 +348,7 @@ def overlay_server(wish, current=None):
 def check_server(server, service, wish=None, path=""):
     """Raise OptionError where a whole Server breaks a rule. ``service``: the ServiceId; ``wish``: what was asked, if anything."""
     method, port = server.forward_method, server.id.port
+    _check_host(server.id.address, path + "address", "a real server")
     if not service.fwmark and method != "nat" and port != service.port:
         raise OptionError(
             path + "port",
@@ -327,11 +357,10 @@ def check_server(server, service, wish=None, path=""):
             % (method, service.port),
         )
     if server.lower_threshold > server.upper_threshold:
-        raise OptionError(
-            path + "lower_threshold",
-            server.lower_threshold,
-            "must not be above upper_threshold, which is %d" % server.upper_threshold,
-        )
+        name, other, remedy = "lower_threshold", "upper_threshold", "must not be above upper_threshold, which is %d"
+        if wish is not None and wish.lower_threshold is None:
+            name, other, remedy = "upper_threshold", "lower_threshold", "is below the server's lower_threshold, %d; give that too"
+        raise OptionError(path + name, getattr(server, name), remedy % getattr(server, other))
     if method != "tun":
         for name in ("tunnel_type", "tunnel_port", "tunnel_checksum"):
             if wish is not None and getattr(wish, name) is not None:

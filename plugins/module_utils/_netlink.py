@@ -209,7 +209,10 @@ class Kernel:
         for number, (command, attributes) in enumerate(batch):
             parts.append(_schema.pack_message(self._family, command, first + number, 0, attributes))
         parts.append(_schema.pack_noop(closing))
-        self._socket.sendto(b"".join(parts), (0, 0))
+        try:
+            self._socket.sendto(b"".join(parts), (0, 0))
+        except OSError as error:
+            return [error.errno] * len(batch)  # nothing of it has reached the kernel
         outcomes = [0] * len(batch)
         try:
             for message in self._receive(first, len(batch) + 1):
@@ -217,9 +220,8 @@ class Kernel:
                     return outcomes
                 if message.type == _schema.NLMSG_ERROR:
                     outcomes[message.sequence - first] = _schema.error_number(message)
-        except OSError as error:
-            if error.errno not in (errno.ENOBUFS, errno.EAGAIN):
-                raise
+        except (OSError, IpvsError):
+            pass  # an answer was lost, or cannot be read
         return [outcome or None for outcome in outcomes]
 
     # -----------------------------------------------------------------------------------------------------------------

@@ -4,12 +4,13 @@
 
 """What is there and what is wanted -> ordered operations, and their inverses. Pure: no I/O, no AnsibleModule.
 
-Order never opens a gap: services and servers are made and edited before any is deleted, and one whose identity stays is
-edited, never deleted and made again.
+Order never opens a gap: new services come first, then what changes services that are in use, then the removals, and each of
+these stages begins only when the one before it has succeeded. What keeps its identity is edited, never deleted and made again.
 """
 
 from __future__ import annotations
 
+import itertools
 from typing import Any, NamedTuple, Optional, Tuple
 
 from ansible_collections.lvs.ipvs.plugins.module_utils import _model, _rules
@@ -18,6 +19,7 @@ ADD_SERVICE, EDIT_SERVICE, DELETE_SERVICE = "add service", "edit service", "dele
 ADD_SERVER, EDIT_SERVER, DELETE_SERVER = "add server", "edit server", "delete server"
 FLUSH = "delete all services"
 SET_TIMEOUTS, START_DAEMON, STOP_DAEMON, ZERO = "set timeouts", "start daemon", "stop daemon", "zero counters"
+REMOVALS = frozenset((DELETE_SERVICE, DELETE_SERVER, FLUSH, STOP_DAEMON))
 
 
 class Operation(NamedTuple):
@@ -47,6 +49,22 @@ class Plan(NamedTuple):
     operations: Tuple[Operation, ...]
     before: Any
     after: Any
+
+
+def stages(operations):
+    """The operations, in order, as a list of stages: each is to be tried only when the one before it has succeeded as a whole.
+
+    The kernel goes on after an operation that it refuses. So what is new, and used by nobody yet, is a stage of its own before
+    what changes services in use, and what removes something is one after all that may still be refused.
+    """
+    new = {operation.service for operation in operations if operation.kind == ADD_SERVICE}
+
+    def stage(operation):
+        if operation.kind in REMOVALS:
+            return "removals"
+        return "new services" if operation.service in new else "changes"
+
+    return [tuple(group) for _stage, group in itertools.groupby(operations, stage)]
 
 
 def command(operation):
@@ -105,17 +123,19 @@ def plan_present(current, wanted, prune_servers=None, prune_services=None, path=
     ``path(ServiceId, ServerId or None)``: the option path for errors. Raises OptionError before anything is planned.
     """
     path = path or (lambda service, server: "")
-    changes, removals = [], []
+    creations, edits, removals = [], [], []
     before, after = {}, {}
     for ident, (wish, server_wishes) in wanted.items():
         entry = current.get(ident)
         if entry is None:
             service = _model.overlay_service(wish)
             _model.check_service(service, path(ident, None))
+            changes = creations
             changes.append(Operation(ADD_SERVICE, ident, None, service))
             present = {}
         else:
             before[ident] = entry
+            changes = edits
             service, present = entry
             if wish != service:
                 service = _model.overlay_service(wish, entry.service)
@@ -146,7 +166,7 @@ def plan_present(current, wanted, prune_servers=None, prune_services=None, path=
             if ident not in wanted and prune_services(ident):
                 before[ident] = entry
                 removals.append(Operation(DELETE_SERVICE, ident, entry, None))
-    return Plan(tuple(changes + removals), before, after)
+    return Plan(tuple(creations + edits + removals), before, after)
 
 
 def _names_tunnel(wish):

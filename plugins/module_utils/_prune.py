@@ -67,18 +67,34 @@ def _marks(words):
     return marks
 
 
+def refuse_emptiness(plan, wanted, options):
+    """Raise OptionError where nothing is listed and services would go: an empty list is rather a mistake than a wish."""
+    if wanted or options["prune_force"] or not plan.operations:
+        return
+    option = "rules" if options["services"] is None else "services"
+    raise OptionError(
+        option,
+        options[option],
+        "no service is listed, and prune would remove %d services (%s); list what is to stay, or set prune_force: true to remove them"
+        % (len(plan.operations), _shown(plan.operations)),
+    )
+
+
+def _shown(operations):
+    return ", ".join(str(operation.service) for operation in operations[:5]) + (" and more" if len(operations) > 5 else "")
+
+
 def refuse_others(plan, options):
     """Raise IpvsError where the plan removes services, nothing says which may go, and somebody else may own them."""
-    removed = [operation.service for operation in plan.operations if operation.kind == _plan.DELETE_SERVICE]
+    removed = [operation for operation in plan.operations if operation.kind == _plan.DELETE_SERVICE]
     if not removed or options["prune_scope"] is not None or options["prune_force"]:
         return
     owners = _owners(options["netns"])
     if owners:
-        shown = ", ".join(str(ident) for ident in removed[:5]) + (" and more" if len(removed) > 5 else "")
         raise IpvsError(
             "prune would remove %d services that are not listed (%s), and others keep services here: %s. "
             "Set prune_scope to the addresses, fwmarks or protocols that are yours, or prune_force: true to remove them all."
-            % (len(removed), shown, ", ".join(owners))
+            % (len(removed), _shown(removed), ", ".join(owners))
         )
 
 

@@ -242,16 +242,16 @@ def _lead_out(kernel, read, ident, wish, drain, context, values):
 
 def manage_table(options, context):
     """Many services in one task."""
-    if options["prune"] and options["state"] == "absent":
-        raise OptionError("prune", True, "has a meaning only with state: present; state: absent removes what is listed")
+    absent = options["state"] == "absent"
     wanted, prefixes = _table_wish(options)
-    prune = _prune.rule(options)
+    prune = None if absent else _prune.rule(options)
 
     def plan(current):
-        if options["state"] == "absent":
+        if absent:
             return _plan.plan_absent(current, list(wanted))
-        made = _plan.plan_present(current, wanted, prune, prune, _entry_path(wanted, prefixes))
+        made = _plan.plan_present(current, wanted, lambda service: options["purge_servers"], prune, _entry_path(wanted, prefixes))
         if prune:
+            _prune.refuse_emptiness(made, wanted, options)
             _prune.refuse_others(made, options)
             if not wanted and options["prune_scope"] is None:
                 made = _plan.flush(made)
@@ -260,7 +260,7 @@ def manage_table(options, context):
     def read(kernel):
         return kernel.read(None if prune or len(wanted) > 100 else wanted)
 
-    with _open(options, context, load=options["state"] == "present" and bool(wanted)) as kernel:
+    with _open(options, context, load=not absent and bool(wanted)) as kernel:
         done = reconcile(kernel, read, plan, context.check_mode, options["rollback"])
     services = [_model.entry_options(done.after[ident]) for ident in wanted if ident in done.after]
     return _answer(done, context, {"services": services})

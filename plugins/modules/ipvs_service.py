@@ -19,7 +19,8 @@ description:
 options:
   purge_servers:
     description:
-      - Whether servers of the service that O(servers) doesn't list are removed. Needs O(servers).
+      - Whether servers of the service that O(servers) doesn't list are removed. Without O(servers), and with O(state=absent), it
+        has no effect.
     type: bool
     default: false
   state:
@@ -218,7 +219,6 @@ def main():
             **_argspec.servers(),
             **_argspec.state("present", "absent"),
         ),
-        required_if=[("purge_servers", True, ["servers"])],
         supports_check_mode=True,
         **_argspec.service_id_rules(),
     )

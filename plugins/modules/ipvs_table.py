@@ -21,18 +21,26 @@ options:
       - The services as C(ipvsadm) rule text, as C(ipvsadm -S -n) writes and C(ipvsadm -R) reads it, instead of O(services).
       - Addresses must be numbers. An option that a rule leaves out means its default, as with C(ipvsadm).
     type: str
+  purge_servers:
+    description:
+      - Whether servers of listed services that are not listed are removed. The servers of a service that is listed without
+        C(servers) are left alone.
+      - With O(state=absent) it has no effect.
+    type: bool
+    default: false
   prune:
     description:
-      - Whether services that are not listed are removed, and servers that are not listed in services that are. The servers of a
-        service that is listed without C(servers) are left alone.
-      - With an empty list and without O(prune_scope), everything goes in one operation.
+      - Whether services that are not listed are removed, with all their servers. For servers of listed services see
+        O(purge_servers).
+      - Where no service is listed, this refuses to remove any without O(prune_force), because an empty list is usually a mistake.
+      - With O(state=absent) it has no effect.
       - Without O(prune_scope) this refuses to remove services where it sees that others keep services here, which are kube-proxy
         (an interface C(kube-ipvs0)) and a running C(keepalived) or C(ldirectord).
     type: bool
     default: false
   prune_scope:
     description:
-      - What O(prune) may touch. Services outside it are left alone, and their servers too.
+      - What O(prune) may remove. Services outside it are left alone.
       - With C(addresses) or C(protocols), a service named by address must match each of them that is given. Services named by
         a firewall mark must match C(fwmarks).
     type: dict
@@ -55,7 +63,7 @@ options:
         choices: [tcp, udp, sctp]
   prune_force:
     description:
-      - Prune without O(prune_scope) even where others keep services here.
+      - Prune without O(prune_scope) even where others keep services here, and prune even where no service is listed.
     type: bool
     default: false
   rollback:
@@ -97,6 +105,7 @@ EXAMPLES = r"""
         servers:
           - address: 198.51.100.13
             forward_method: nat
+    purge_servers: true
     prune: true
     prune_scope:
       addresses:
@@ -109,6 +118,7 @@ EXAMPLES = r"""
 - name: Give back what was read before
   lvs.ipvs.ipvs_table:
     services: "{{ before.services }}"
+    purge_servers: true
     prune: true
   vars:
     before: "{{ lookup('ansible.builtin.file', 'before.json') | from_json }}"
@@ -254,6 +264,7 @@ def main():
         argument_spec=dict(
             services=_argspec.services(),
             rules={"type": "str"},
+            purge_servers={"type": "bool", "default": False},
             prune={"type": "bool", "default": False},
             prune_scope={
                 "type": "dict",

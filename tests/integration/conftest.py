@@ -171,7 +171,7 @@ class Ipvs:
 
     def fill(self, rules):
         """Make the table what the rule text says, by ipvs_table, which takes a tenth of the time that ipvsadm takes."""
-        run_module("ipvs_table", rules=rules, prune=True)
+        run_module("ipvs_table", rules=rules, purge_servers=True, prune=True)
 
     def is_empty(self):
         return len(glance().splitlines()) == 3  # its head

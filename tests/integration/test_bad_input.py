@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 
 pytestmark = pytest.mark.once
@@ -15,6 +17,18 @@ BEFORE = """\
 WEB = {"address": "203.0.113.80", "port": 80}
 SERVER = {"service_address": "203.0.113.80", "service_port": 80, "address": "198.51.100.11"}
 NEW = dict(SERVER, address="198.51.100.13")
+
+
+NOBODY = {
+    "0.0.0.0": "an unspecified",
+    "224.0.0.1": "a multicast",
+    "239.255.255.255": "a multicast",
+    "255.255.255.255": "the broadcast",
+    "::": "the unspecified",
+    "ff02::1": "a multicast",
+    "::ffff:198.51.100.11": "an IPv4-mapped",
+}
+"""Addresses that are no host's, each with what it is."""
 
 
 def service(**options):
@@ -76,14 +90,24 @@ CASES = {
     "persistence": (service(persistence_timeout=-5), ["persistence_timeout: -5", "0 to 2678400"]),
     "one packet on tcp": (service(one_packet=True), ["one_packet: True", "UDP services and for fwmark services", "tcp 203.0.113.80:80"]),
     "one packet on sctp": (service(protocol="sctp", one_packet=True), ["one_packet: True", "UDP"]),
-    "purge without servers": (service(purge_servers=True), ["purge_servers is True but all of the following are missing: servers"]),
+    # addresses of no host
+    **{
+        f"virtual address {address}": (("ipvs_service", dict(address=address, port=80)), [f"address: '{address}': a virtual service needs", kind])
+        for address, kind in NOBODY.items()
+    },
+    **{
+        f"server {address}": (table(dict(address=virtual, port=80, servers=[{"address": address}])), [f"services[0].servers[0].address: '{address}': a real server needs", kind])
+        for address, kind in NOBODY.items()
+        for virtual in ["2001:db8::90" if ":" in address else "203.0.113.90"]
+    },
+    "server of rules": (("ipvs_table", {"rules": "-A -f 1\n-a -f 1 -r 224.0.0.1 -m\n"}), ["rules, line 2, column 12: '224.0.0.1'", "multicast"]),
     # a server's rules
     "weight": (server(weight=-1), ["weight: -1", "0 to 2147483647"]),
     "upper threshold": (server(upper_threshold=-1), ["upper_threshold: -1", "0 to 2147483647"]),
     "lower threshold": (server(lower_threshold=-1), ["lower_threshold: -1", "0 to 2147483647"]),
     "lower above upper": (server(upper_threshold=5, lower_threshold=6), ["lower_threshold: 6", "upper_threshold, which is 5"]),
     "lower above upper that is there": (("ipvs_server", dict(SERVER, lower_threshold=101)), ["lower_threshold: 101", "which is 100"]),
-    "upper below lower that is there": (("ipvs_server", dict(SERVER, upper_threshold=49)), ["lower_threshold: 50", "which is 49"]),
+    "upper below lower that is there": (("ipvs_server", dict(SERVER, upper_threshold=49)), ["upper_threshold: 49", "below the server's lower_threshold, 50"]),
     "dr with another port": (server(port=8080), ["port: 8080", "forward_method dr", "the service's own port, 80", "nat"]),
     "local with another port": (server(port=8080, forward_method="local"), ["port: 8080", "forward_method local", "80"]),
     "tun with another port": (server(port=8080, forward_method="tun"), ["port: 8080", "forward_method tun", "80"]),
@@ -127,7 +151,6 @@ CASES = {
     "scope with host bits": (table(prune=True, prune_scope={"addresses": ["203.0.113.1/24"]}), ["prune_scope.addresses[0]: '203.0.113.1/24'"]),
     "scope of marks": (table(prune=True, prune_scope={"fwmarks": ["9-1"]}), ["prune_scope.fwmarks[0]: '9-1'", "100-199"]),
     "scope of mark 0": (table(prune=True, prune_scope={"fwmarks": ["5", "0"]}), ["prune_scope.fwmarks[1]: '0'"]),
-    "prune and absent": (table(WEB, prune=True, state="absent"), ["prune: True", "state: absent removes what is listed"]),
     "neither services nor rules": (("ipvs_table", {}), ["one of the following is required: services, rules"]),
     "services and rules": (table(rules=""), ["mutually exclusive: services|rules"]),
     "rules that clear": (("ipvs_table", {"rules": "-C\n-A -f 1\n"}), ["-C", "prune"]),
@@ -160,6 +183,18 @@ CASES = {
     "no such path": (("ipvs_info", {"netns": "/proc/0/ns/net"}), ["netns: '/proc/0/ns/net'", "No such file"]),
     "not a namespace": (("ipvs_info", {"netns": "/etc/passwd"}), ["netns: '/etc/passwd'", "not a network namespace"]),
 }
+
+
+def test_the_kernel_refuses_what_is_refused_here(ipvs):
+    ipvs.restore("-A -t 203.0.113.80:80 -s rr\n-A -t [2001:db8::80]:80 -s rr\n")
+    for address in NOBODY:
+        service, server = ("[2001:db8::80]:80", f"[{address}]:80") if ":" in address else ("203.0.113.80:80", f"{address}:80")
+        with pytest.raises(subprocess.CalledProcessError):
+            ipvs.ipvsadm("-a", "-t", service, "-r", server, "-m")
+    edges = [f"-a -t 203.0.113.80:80 -r {address}:80 -m" for address in ("1.0.0.0", "223.255.255.255", "240.0.0.1", "127.0.0.1")]
+    edges += [f"-a -t [2001:db8::80]:80 -r [{address}]:80 -m" for address in ("::1", "2001:db8::ffff:198.51.100.11", "fec0::1", "ff::1")]
+    result = ipvs.module("ipvs_table", rules="\n".join(["-A -t 203.0.113.80:80 -s rr", "-A -t [2001:db8::80]:80 -s rr", *edges]))
+    assert len(result["commands"]) == len(edges)
 
 
 def test_every_case(ipvs):

@@ -64,10 +64,10 @@ WANTED = [f"-A {T} -s wrr", f"-a {T} {R} -m -w 5"]
         (BEFORE, "ipvs_server", dict(SERVER, state="drained"), f"-D {T}", []),
         (f"-A {T} -s rr\n", "ipvs_server", dict(SERVER, weight=5), f"-a {T} {R} -m -w 9", [f"-A {T} -s rr", f"-a {T} {R} -m -w 5"]),
         (BEFORE, "ipvs_server", dict(SERVER, weight=5), f"-d {T} {R}", [f"-A {T} -s rr", f"-a {T} {R} -g -w 5"]),
-        (BEFORE, "ipvs_table", dict(services=[PRESENT], prune=True), f"-D {T}", WANTED),
-        (BEFORE + "-A -f 9\n", "ipvs_table", dict(services=[PRESENT], prune=True), "-D -f 9", WANTED),
+        (BEFORE, "ipvs_table", dict(services=[PRESENT], purge_servers=True, prune=True), f"-D {T}", WANTED),
+        (BEFORE + "-A -f 9\n", "ipvs_table", dict(services=[PRESENT], purge_servers=True, prune=True), "-D -f 9", WANTED),
         # what came in meanwhile is pruned once it has been read
-        (BEFORE + "-A -f 9\n-A -f 8\n", "ipvs_table", dict(services=[], prune=True), "-C", []),
+        (BEFORE + "-A -f 9\n-A -f 8\n", "ipvs_table", dict(services=[], prune=True, prune_force=True), "-C", []),
     ],
 )
 def test_changed_once(ipvs, meddle, before, module, options, meddling, after):
@@ -99,10 +99,50 @@ def test_changed_every_time(ipvs, meddle):
 def test_what_was_done_at_the_first_try_is_undone_after_the_last(ipvs, meddle):
     ipvs.fill(f"-A {T} -s rr\n")
     table = [{"fwmark": 5}, dict(WEB, scheduler="wrr")]
-    with meddle(ipvs, f"-D {T}", f"-A {T}", f"-D {T}"):
+    with meddle(ipvs, f"-D {T}", "-L -n", f"-A {T}", f"-D {T}") as calls:
         with pytest.raises(ModuleFailed) as failure:
             ipvs.module("ipvs_table", services=table)
+    assert calls == [1, 1, 1, 1, 1]  # the last one undoes the first
     assert "The rest was undone (1 operations)" in failure.value.result["msg"]
+    assert ipvs.is_empty()
+
+
+def test_an_option_that_turns_out_bad_at_the_second_try(ipvs, meddle):
+    """The first try has made a service when somebody adds the server, with a threshold that ours does not go with."""
+    ipvs.fill(f"-A {T} -s rr\n")
+    table = [{"fwmark": 5}, dict(WEB, servers=[{"address": "198.51.100.11", "upper_threshold": 5}])]
+    theirs = f"-a {T} {R} -m -x 10 -y 9"
+    for options, end, left in (
+        ({}, "The rest was undone (1 operations).", []),
+        ({"rollback": False}, "Rollback is off: the 1 operations that were done stay (see commands).", ["-A -f 5 -s wlc"]),
+    ):
+        with meddle(ipvs, "-L -n", theirs):
+            with pytest.raises(ModuleFailed) as failure:
+                ipvs.module("ipvs_table", services=table, **options)
+        result = failure.value.result
+        assert "services[1].servers[0].upper_threshold: 5: " in result["msg"] and result["msg"].endswith(end)
+        assert result.get("commands", []) == ["ipvsadm " + line for line in left] and result.get("changed", False) == bool(left)
+        assert ipvs.saved() == left + [f"-A {T} -s rr", f"-a {T} {R} -m -w 1"]
+        ipvs.ipvsadm("-d", *T.split(), *R.split())
+
+
+def test_an_error_while_reading_again(ipvs, meddle, monkeypatch):
+    ipvs.fill(f"-A {T} -s rr\n")
+    genuine = _netlink.Kernel.read
+    reads = []
+
+    def read(kernel, idents=None):
+        reads.append(idents)
+        if len(reads) == 2:
+            raise OSError(105, "No buffer space available")
+        return genuine(kernel, idents)
+
+    monkeypatch.setattr(_netlink.Kernel, "read", read)
+    with meddle(ipvs, "-L -n", f"-D {T}"):
+        with pytest.raises(ModuleFailed) as failure:
+            ipvs.module("ipvs_table", services=[{"fwmark": 5}, dict(WEB, scheduler="wrr")])
+    message = failure.value.result["msg"]
+    assert message == "OSError: [Errno 105] No buffer space available. The rest was undone (1 operations)."
     assert ipvs.is_empty()
 
 

@@ -22,6 +22,7 @@ BEFORE = """\
 -a -t 203.0.113.81:80 -r 198.51.100.12:80 -i -w 4 --tun-type gue --tun-port 6080 --tun-csum
 -A -f 7 -s rr
 """
+REFUSED = "127.255.255.255"  # the broadcast address of lo, which only the kernel knows to be one
 WEB = {"address": "203.0.113.80", "port": 80}
 
 
@@ -38,11 +39,12 @@ def wish():
             {"fwmark": 7, "scheduler": "lc", "servers": []},
             {"fwmark": 8},
         ],
+        purge_servers=True,
         prune=True,
     )
 
 
-KINDS = ["-E", "-e", "-a", "-A", "-a", "-a", "-E", "-A", "-d", "-D"]
+KINDS = ["-A", "-a", "-a", "-A", "-E", "-e", "-a", "-E", "-d", "-D"]
 
 
 def full(ipvs):
@@ -111,9 +113,9 @@ def test_a_server_that_the_kernel_refuses(ipvs, position):
     before = full(ipvs)
     options = wish()
     servers = [nat("198.51.100.11", weight=10), nat("198.51.100.13")]
-    servers.insert(position, nat("224.0.0.1"))
+    servers.insert(position, nat(REFUSED))
     result = ipvs.fails("ipvs_table", **dict(options, services=at(options["services"], 0, {"servers": servers})))
-    assert "add server 224.0.0.1:80 of service tcp 203.0.113.80:80: the kernel answered EINVAL" in result["msg"]
+    assert "add server 127.255.255.255:80 of service tcp 203.0.113.80:80: the kernel answered EINVAL" in result["msg"]
     assert "unicast" in result["msg"]
     assert full(ipvs) == before
 
@@ -146,7 +148,7 @@ def test_a_threshold_below_the_model(ipvs, monkeypatch):
 def test_ipvs_service_is_all_or_nothing_too(ipvs):
     ipvs.fill(BEFORE)
     before = full(ipvs)
-    result = ipvs.fails("ipvs_service", address="203.0.113.90", port=80, servers=[nat("198.51.100.11"), nat("224.0.0.1")])
+    result = ipvs.fails("ipvs_service", address="203.0.113.90", port=80, servers=[nat("198.51.100.11"), nat(REFUSED)])
     assert "The rest was undone (2 operations)." in result["msg"]
     assert full(ipvs) == before
 
@@ -154,7 +156,7 @@ def test_ipvs_service_is_all_or_nothing_too(ipvs):
 def test_without_rollback_what_was_done_stays_and_is_listed(ipvs):
     ipvs.restore("-A -f 7 -s rr\n")
     with pytest.raises(ModuleFailed) as failure:
-        ipvs.module("ipvs_table", services=[dict(WEB, servers=[nat("198.51.100.11"), nat("224.0.0.1")])], rollback=False)
+        ipvs.module("ipvs_table", services=[dict(WEB, servers=[nat("198.51.100.11"), nat(REFUSED)])], rollback=False)
     result = failure.value.result
     assert "Rollback is off" in result["msg"] and result["changed"]
     assert result["commands"] == [
@@ -176,7 +178,7 @@ def test_what_cannot_be_undone_is_told(ipvs, monkeypatch):
 
     monkeypatch.setattr(_plan, "inverse", disturbed)
     with pytest.raises(ModuleFailed) as failure:
-        ipvs.module("ipvs_table", services=[dict(WEB, servers=[nat("198.51.100.11", weight=10), nat("224.0.0.1")])])
+        ipvs.module("ipvs_table", services=[dict(WEB, servers=[nat("198.51.100.11", weight=10), nat(REFUSED)])])
     result = failure.value.result
     assert "not undone" in result["msg"] and result["changed"]
     assert len(result["not_undone"]) == 1

@@ -71,10 +71,10 @@ def test_what_is_left_out_is_left_alone(ipvs):
 def test_what_ipvs_info_returns_goes_in_unchanged(ipvs, statistics):
     ipvs.restore(TABLE)
     info = ipvs.module("ipvs_info", statistics=statistics)
-    given_back = ipvs.twice("ipvs_table", services=info["services"], prune=True)
+    given_back = ipvs.twice("ipvs_table", services=info["services"], purge_servers=True, prune=True)
     assert not given_back["changed"]
     ipvs.ipvsadm("-C")
-    made = ipvs.twice("ipvs_table", services=info["services"], prune=True)
+    made = ipvs.twice("ipvs_table", services=info["services"], purge_servers=True, prune=True)
     assert made["changed"]
     again = ipvs.module("ipvs_info")
     assert again["services"] == made["services"] == given_back["services"]
@@ -87,12 +87,12 @@ def test_rules_text(ipvs):
     ipvs.ipvsadm("-C")
     ipvs.restore(TABLE)
     assert ipvs.module("ipvs_info")["services"] == made
-    assert not ipvs.twice("ipvs_table", rules=TABLE, prune=True)["changed"]
+    assert not ipvs.twice("ipvs_table", rules=TABLE, purge_servers=True, prune=True)["changed"]
 
 
 def test_rules_as_ipvsadm_saves_them(ipvs):
     ipvs.restore(TABLE.replace(" -x 100 -y 10", ""))
-    assert not ipvs.twice("ipvs_table", rules=ipvs.ipvsadm("-S", "-n"), prune=True)["changed"]
+    assert not ipvs.twice("ipvs_table", rules=ipvs.ipvsadm("-S", "-n"), purge_servers=True, prune=True)["changed"]
 
 
 def test_a_rule_says_the_defaults_too(ipvs):
@@ -104,7 +104,7 @@ def test_a_rule_says_the_defaults_too(ipvs):
 
 def test_prune_all(ipvs):
     ipvs.fill(TABLE)
-    result = ipvs.twice("ipvs_table", services=[dict(WEB, servers=[{"address": "198.51.100.12"}]), DNS], prune=True)
+    result = ipvs.twice("ipvs_table", services=[dict(WEB, servers=[{"address": "198.51.100.12"}]), DNS], purge_servers=True, prune=True)
     # the servers of a service that is listed without any are not spoken of
     assert ipvs.saved() == [
         "-A -t 203.0.113.80:80 -s rr",
@@ -114,8 +114,36 @@ def test_prune_all(ipvs):
     ]
     assert "-A -f 150 -s rr" in result["diff"]["before"]
     assert "-A -f 150 -s rr" not in result["diff"]["after"]
-    assert ipvs.twice("ipvs_table", services=[], prune=True)["commands"] == ["ipvsadm -C"]
+    for check in (True, False):
+        message = ipvs.fails("ipvs_table", check=check, services=[], prune=True)["msg"]
+        assert "services: []: no service is listed, and prune would remove 2 services (tcp 203.0.113.80:80, udp 203.0.113.80:53)" in message
+        assert "rules: '# none'" in ipvs.fails("ipvs_table", check=check, rules="# none", prune=True)["msg"]
+        assert "prune_force: true" in ipvs.fails("ipvs_table", check=check, services=[], prune=True, prune_scope={"protocols": ["udp"]})["msg"]
+    assert ipvs.twice("ipvs_table", services=[], prune=True, prune_force=True)["commands"] == ["ipvsadm -C"]
     assert ipvs.is_empty()
+    assert not ipvs.twice("ipvs_table", rules="", prune=True)["changed"]
+
+
+def test_servers_are_purged_without_pruning_services(ipvs):
+    ipvs.fill(TABLE)
+    others = [line for line in ipvs.saved() if "203.0.113.80:80" not in line]
+    wish = [dict(WEB, servers=[{"address": "198.51.100.12"}]), DNS]
+    result = ipvs.twice("ipvs_table", services=wish, purge_servers=True)
+    assert result["commands"] == ["ipvsadm -d -t 203.0.113.80:80 -r 198.51.100.11:80"]
+    assert [line for line in ipvs.saved() if "203.0.113.80:80" not in line] == others
+    # and with rules, which always say which servers a service has
+    ipvs.twice("ipvs_table", rules="-A -f 7 -s rr\n", purge_servers=True)
+    assert [line for line in ipvs.saved() if " -f 7 -s" in line or " -f 7 -r" in line] == ["-A -f 7 -s rr"]
+
+
+def test_what_has_no_effect_on_removal_is_no_error(ipvs):
+    """Such options may come from module_defaults."""
+    ipvs.fill(TABLE)
+    ipvs.twice("ipvs_service", **WEB, scheduler="wrr", purge_servers=True)
+    assert len([line for line in ipvs.saved() if "-a -t 203.0.113.80:80" in line]) == 2
+    ipvs.twice("ipvs_service", **WEB, state="absent", purge_servers=True)
+    ipvs.twice("ipvs_table", services=[DNS], state="absent", purge_servers=True, prune=True, prune_scope={"fwmarks": ["7"]})
+    assert services_of(ipvs) == [ident for ident in EVERY if "203.0.113.80" not in ident]
 
 
 EVERY = ["--sctp-service 203.0.113.81:99", "-f 150", "-f 7", "-f 7 -6", "-t 203.0.113.80:80", "-t [2001:db8::80]:80", "-u 203.0.113.80:53"]
@@ -139,14 +167,14 @@ EVERY = ["--sctp-service 203.0.113.81:99", "-f 150", "-f 7", "-f 7 -6", "-t 203.
 )
 def test_prune_scope(ipvs, scope, gone):
     ipvs.fill(TABLE)
-    ipvs.twice("ipvs_table", services=[], prune=True, prune_scope=scope)
+    ipvs.twice("ipvs_table", services=[], prune=True, prune_scope=scope, prune_force=True)
     assert services_of(ipvs) == [ident for ident in EVERY if ident not in gone]
 
 
-def test_servers_outside_the_scope_stay(ipvs):
+def test_pruning_services_says_nothing_of_servers(ipvs):
     ipvs.fill(TABLE)
     wish = [dict(WEB, servers=[{"address": "198.51.100.13", "forward_method": "nat"}])]
-    ipvs.twice("ipvs_table", services=wish, prune=True, prune_scope={"protocols": ["udp"]})
+    ipvs.twice("ipvs_table", services=wish, prune=True)
     assert [line for line in ipvs.saved() if "-a -t 203" in line] == [
         "-a -t 203.0.113.80:80 -r 198.51.100.11:80 -m -w 1",
         "-a -t 203.0.113.80:80 -r 198.51.100.12:80 -m -w 0",
@@ -154,12 +182,12 @@ def test_servers_outside_the_scope_stay(ipvs):
     ]
 
 
-def test_making_comes_before_removing(ipvs):
+def test_what_is_new_comes_first_and_removals_last(ipvs):
     ipvs.fill(TABLE)
     wish = [dict(WEB, scheduler="wrr", servers=[{"address": "198.51.100.13"}]), {"fwmark": 9}]
-    result = ipvs.twice("ipvs_table", services=wish, prune=True)
+    result = ipvs.twice("ipvs_table", services=wish, purge_servers=True, prune=True)
     letters = "".join(command.split()[1][1] for command in result["commands"])
-    assert letters == "EaA" + "dd" + "DDDDDD"
+    assert letters == "A" + "Ea" + "dd" + "DDDDDD"
 
 
 @pytest.fixture
@@ -204,7 +232,7 @@ def test_prune_refuses_where_others_keep_services(ipvs, request, owner, words):
 def test_the_interface_of_kube_proxy_in_another_namespace_is_no_reason(ipvs, kube_proxy):
     with new_netns() as other:
         ipvs.fill(TABLE)
-        result = ipvs.module("ipvs_table", services=[], prune=True, netns=other)
+        result = ipvs.module("ipvs_table", services=[], prune=True, prune_force=True, netns=other)
         assert result["commands"] == ["ipvsadm -C"]
         assert ipvs.saved() == []
 

@@ -20,7 +20,7 @@ DEFAULTS = {
     | dict.fromkeys(("address", "port", *SERVER_NAMES, "drain_timeout", "netns"), None)
     | {"state": "present", "drain_connections": 0, "drain_interval": 1.0},
     _tasks.manage_table: dict.fromkeys(("services", "rules", "prune_scope", "netns"), None)
-    | {"state": "present", "prune": False, "prune_force": False, "rollback": True},
+    | {"state": "present", "purge_servers": False, "prune": False, "prune_force": False, "rollback": True},
     _tasks.manage_timeouts: dict.fromkeys(("tcp", "tcp_fin", "udp", "netns"), None),
     _tasks.manage_sync_daemon: dict.fromkeys((*_model.Daemon._fields[1:], "netns"), None) | {"state": "present"},
     _tasks.zero_counters: dict.fromkeys((*SERVICE_NAMES, "netns"), None) | {"state": "zeroed"},
@@ -76,7 +76,8 @@ CHANGES = [
     (_tasks.manage_server, dict(SERVER, service_port=81, state="drained")),
     (_tasks.manage_server, dict(SERVER, service_port=81, state="absent", drain_timeout=5)),
     (_tasks.manage_table, dict(services=[WEB, {"fwmark": 7}])),
-    (_tasks.manage_table, dict(services=[], prune=True)),
+    (_tasks.manage_table, dict(services=[], prune=True, prune_force=True)),
+    (_tasks.manage_table, dict(services=[dict(WEB, port=81, servers=[])], purge_servers=True)),
     (_tasks.manage_table, dict(services=[dict(WEB, port=81)], state="absent")),
     (_tasks.manage_table, dict(rules="-A -f 7\n-a -f 7 -r 198.51.100.11 -m\n")),
     (_tasks.manage_timeouts, dict(tcp=60)),
