@@ -8,25 +8,33 @@ from __future__ import annotations
 
 import time
 
+DRAINED, GONE, TIMED_OUT, RESTORED = "drained", "gone", "timed out", "restored"
 
-def wait_for_connections(kernel, service, server, limit, timeout, interval, clock=time):
-    """Wait until the server has at most ``limit`` active connections, for at most ``timeout`` seconds.
 
-    Looks every ``interval`` seconds. Returns (Connections, whether it came down). A server that has gone meanwhile has none:
-    (None, True). ``clock``: anything with ``monotonic`` and ``sleep``.
+def wait_for_connections(look, reset, limit, timeout, interval, clock=time):
+    """Wait until the server has weight 0 and at most ``limit`` active connections, for at most ``timeout`` seconds.
+
+    ``look()``: the server as it now is, (Server, Connections), or None where it has gone; called every ``interval`` seconds.
+    ``reset()``: set its weight to 0 again; called once, where somebody else has given it a weight meanwhile. Returns
+    (outcome, what was seen last): DRAINED; GONE; TIMED_OUT; RESTORED, where somebody has given it a weight a second time.
+    ``clock``: anything with ``monotonic`` and ``sleep``.
     """
     end = clock.monotonic() + timeout
+    resets = 0
     while True:
-        connections = connections_of(kernel, service, server)
-        if connections is None or connections.active <= limit:
-            return connections, True
+        seen = look()
+        if seen is None:
+            return GONE, None
+        server, connections = seen
+        if server.weight:
+            if resets:
+                return RESTORED, seen
+            resets += 1
+            reset()
+            continue
+        if connections.active <= limit:
+            return DRAINED, seen
         left = end - clock.monotonic()
         if left <= 0:
-            return connections, False
+            return TIMED_OUT, seen
         clock.sleep(min(interval, left))
-
-
-def connections_of(kernel, service, server):
-    """The Connections that a server (ServerId) of a service (ServiceId) has, or None where it isn't there."""
-    _counters, servers = kernel.statistics([service]).get(service, (None, {}))
-    return servers[server][0] if server in servers else None

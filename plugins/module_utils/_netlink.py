@@ -115,10 +115,18 @@ class Kernel:
         for service, statistics in self._services(idents):
             servers = {}
             for message in self._servers(service.id):
-                ident, connections, counters = _schema.unpack_server_use(message, service.id.family)
-                servers[ident] = (connections, counters)
+                server, connections, counters = _schema.unpack_server_use(message, service.id.family)
+                servers[server.id] = (connections, counters)
             found[service.id] = (statistics, servers)
         return found
+
+    def connections(self, ident, server_id):
+        """(Server, Connections) of one real server of the service ``ident``, as of the same moment, or None where it isn't there."""
+        for message in self._servers(ident):
+            server, connections, _counters = _schema.unpack_server_use(message, ident.family)
+            if server.id == server_id:
+                return server, connections
+        return None
 
     def _services(self, idents):
         if idents is None:

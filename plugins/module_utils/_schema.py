@@ -418,9 +418,9 @@ def unpack_server(message, family):
 
 
 def unpack_server_use(message, family):
-    """(ServerId, Connections, Statistics) from the kernel's description of a real server."""
+    """(Server, Connections, Statistics) from the kernel's description of a real server."""
     server, row = _unpack_row(message, family)
-    return server.id, Connections(*row[10:13]), _statistics(row[13], row[14])
+    return server, Connections(*row[10:13]), _statistics(row[13], row[14])
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ that tests can put another in its place.
 
 from __future__ import annotations
 
-from ansible_collections.lvs.ipvs.plugins.module_utils import _drain, _kmod, _model, _netlink, _plan, _prune, _rules
+from ansible_collections.lvs.ipvs.plugins.module_utils import _drain, _kmod, _model, _nearest, _netlink, _plan, _prune, _rules
 from ansible_collections.lvs.ipvs.plugins.module_utils._answer import Answer
 from ansible_collections.lvs.ipvs.plugins.module_utils._apply import reconcile
 from ansible_collections.lvs.ipvs.plugins.module_utils._errors import IpvsError, OptionError
@@ -26,6 +26,9 @@ class _NoKernel:
         return {}
 
     statistics = read
+
+    def connections(self, ident, server):
+        return None
 
     def timeouts(self):
         return _model.Timeouts(900, 120, 300)  # what the kernel starts with
@@ -144,23 +147,61 @@ def manage_server(options, context):
             return kernel.read([ident])
 
         current = read(kernel)
-        present = ident in current and wish.id in current[ident].servers
         if ident not in current and state == "present":
             return _server_without_service(ident, wish, context, values)
-        if not present and state != "present":
+        if ident not in current or wish.id not in current[ident].servers:
             if state == "drained":
-                context.warn("%s is not a server of %s: nothing to drain" % (wish.id, ident))
-            return _answer(_server_plan(ident, wish, absent=True)(current), context, dict(values, server=None))
+                raise _nothing_to_drain(kernel.read(), ident, wish.id)
+            if options["port"] is None and ident in current:
+                _other_port(current[ident].servers, ident, wish.id, state, context)
+            drain = None
 
-        done = []
+        done = _plan.Plan((), None, None)
         if drain:
-            done.append(_lead_out(kernel, read, ident, wish, drain, context, values))
+            done = _drain_server(kernel, read, ident, wish, drain, context, values)
         if state != "drained":
-            done.append(reconcile(kernel, read, _server_plan(ident, wish, state == "absent"), context.check_mode))
-    whole = _plan.Plan(sum([each.operations for each in done], ()), done[0].before, done[-1].after)
-    server = whole.after[ident].servers.get(wish.id) if ident in whole.after else None
+            try:
+                done = _joined(done, reconcile(kernel, read, _server_plan(ident, wish, state == "absent"), context.check_mode))
+            except IpvsError as error:
+                raise _after(done, error) from error
+    server = done.after[ident].servers.get(wish.id) if ident in done.after else None
     values["server"] = _model.server_options(server) if server else None
-    return _answer(whole, context, values)
+    return _answer(done, context, values)
+
+
+def _joined(first, second):
+    """Two plans that were carried out one after the other as one. ``first.before`` is None where there was none."""
+    return second if first.before is None else _plan.Plan(first.operations + second.operations, first.before, second.after)
+
+
+def _after(done, error):
+    """The error of a task that had carried out a plan before, which stays."""
+    if done.operations:
+        error.details["changed"] = True
+        error.details["commands"] = [_plan.command(operation) for operation in done.operations] + error.details.get("commands", [])
+    return error
+
+
+def _nothing_to_drain(table, ident, server):
+    """The error for a server that is not there, with what the user may have meant."""
+    if ident in table:
+        text = "%s is not a server of %s: there is nothing to drain." % (server, ident)
+    else:
+        text = f"service {ident}: there is no such virtual service, and nothing to drain."
+    near = _nearest.servers(table, ident, server) or _nearest.services(table, ident)
+    return IpvsError("%s Nearest: %s." % (text, "; ".join(near)) if near else text)
+
+
+def _other_port(servers, ident, server, state, context):
+    """Refuse, or for a removal warn, where the port was left out and the server is there, but not on the service's port."""
+    ports = sorted(each.port for each in servers if each.address == server.address)
+    if not ports:
+        return
+    there = "%s is a server of %s on port %s" % (server.address, ident, " and ".join(map(str, ports)))
+    if state == "absent":
+        context.warn("%s; nothing was removed, because without port the service's port, %d, is meant" % (there, server.port))
+    else:
+        raise OptionError("port", None, "%s; give that port to manage it, or port: %d to add another" % (there, server.port))
 
 
 def _server_plan(ident, wish, absent=False):
@@ -214,30 +255,48 @@ def _drain_plan(ident, wish):
     return plan
 
 
-def _lead_out(kernel, read, ident, wish, drain, context, values):
-    """Set the weight to 0 and wait for the connections."""
+def _drain_server(kernel, read, ident, wish, drain, context, values):
+    """Set the weight to 0 and wait for the connections. Returns the Plan that was carried out; its ``after`` is empty where the
+    server has gone meanwhile."""
     limit, timeout, interval = drain
     plan = reconcile(kernel, read, _drain_plan(ident, wish), context.check_mode)
+
+    def look():
+        return kernel.connections(ident, wish.id)
+
+    def reset():
+        nonlocal plan
+        context.warn("somebody else gave %s of %s a weight while it was drained; it was set to 0 again" % (wish.id, ident))
+        plan = _joined(plan, reconcile(kernel, read, _drain_plan(ident, wish), False))
+
     if not plan.after:
-        connections, drained = None, True
+        outcome, seen = _drain.GONE, None
     elif context.check_mode:
-        connections, drained = _drain.connections_of(kernel, ident, wish.id), True
+        outcome, seen = _drain.DRAINED, look()
     else:
-        connections, drained = _drain.wait_for_connections(kernel, ident, wish.id, limit, timeout, interval)
-    values["connections"] = dict(connections._asdict()) if connections else None
-    if connections is None:
+        try:
+            outcome, seen = _drain.wait_for_connections(look, reset, limit, timeout, interval)
+        except IpvsError as error:
+            raise _after(plan, error) from error
+    values["connections"] = dict(seen[1]._asdict()) if seen else None
+    if outcome == _drain.GONE:
         context.warn("%s of %s was removed by somebody else while it was drained" % (wish.id, ident))
         return plan._replace(after={})
-    if not drained:
-        raise IpvsError(
+    if outcome == _drain.DRAINED:
+        return plan
+    server, connections = seen
+    if outcome == _drain.TIMED_OUT:
+        text = (
             "drain_timeout: %s seconds have passed and %s of %s still has %d active connections (drain_connections: %d). "
-            "Its weight is 0, so it gets no new ones, and it stays in the table." % (timeout, wish.id, ident, connections.active, limit),
-            changed=bool(plan.operations),
-            server=_model.server_options(plan.after[ident].servers[wish.id]),
-            commands=[_plan.command(operation) for operation in plan.operations],
-            **values
+            "Its weight is 0, so it gets no new ones, and it stays in the table." % (timeout, wish.id, ident, connections.active, limit)
         )
-    return plan
+    else:
+        text = (
+            "somebody else gave %s of %s a weight twice while it was drained. Its weight is %d, so it gets new connections, "
+            "and it has %d active ones. Find out who does that (a health checker, another run), and drain it again."
+            % (wish.id, ident, server.weight, connections.active)
+        )
+    raise _after(plan, IpvsError(text, **dict(values, changed=False, commands=[], server=_model.server_options(server))))
 
 
 def manage_table(options, context):

@@ -45,6 +45,8 @@ options:
       - V(absent) removes it; with O(drain_timeout), after draining it.
       - V(drained) sets its weight to 0, waits for its active connections to end, and leaves it in the table. To set the weight to
         0 without waiting, use V(present) with O(weight=0). To bring it back, use V(present) with its weight.
+      - V(drained) fails where the server or its virtual service is not there, and names the nearest ones that are.
+      - V(present) without O(port) fails where the address is a server of the service on another port only, and names that port.
     type: str
     choices: [present, absent, drained]
     default: present
@@ -52,6 +54,7 @@ options:
     description:
       - For how many seconds to wait for connections to end. When they have passed, the task fails; the weight stays 0, and nothing
         is removed.
+      - A weight that somebody else gives the server meanwhile is set to 0 again, with a warning. The second time the task fails.
       - With O(state=drained) the default is V(300). With O(state=absent) the default is not to drain.
     type: int
   drain_connections:
@@ -113,7 +116,7 @@ EXAMPLES = r"""
 RETURN = r"""
 server:
   description: The server as it is now (in check mode, as it would be). V(null) where it is absent.
-  returned: success, and when a drain took too long
+  returned: success, and when a drain failed
   type: dict
   contains:
     address:
@@ -161,7 +164,7 @@ server:
     lower_threshold: 0
 service:
   description: The virtual service, with the options that name it in M(lvs.ipvs.ipvs_service).
-  returned: success, and when a drain took too long
+  returned: success, and when a drain failed
   type: dict
   contains:
     address:
@@ -207,7 +210,7 @@ connections:
       returned: always
 commands:
   description: What was done (in check mode, what would be), as C(ipvsadm) command lines. Empty where nothing changed.
-  returned: success, and when a drain took too long
+  returned: success, and when a drain failed
   type: list
   elements: str
   sample:

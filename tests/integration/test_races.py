@@ -76,7 +76,11 @@ def test_changed_once(ipvs, meddle, before, module, options, meddling, after):
         ipvs.module(module, **options)
     assert ipvs.saved() == after
     assert 1 <= len(calls) <= 2
-    assert not ipvs.module(module, **options)["changed"]
+    if options.get("state") == "drained":  # it has been removed
+        with pytest.raises(ModuleFailed, match="nothing to drain"):
+            ipvs.module(module, **options)
+    else:
+        assert not ipvs.module(module, **options)["changed"]
 
 
 def test_a_service_that_goes_from_under_a_server_task(ipvs, meddle):

@@ -167,9 +167,37 @@ def test_without_its_service(ipvs):
     assert (foretold["server"], foretold["commands"]) == (done["server"], done["commands"])
 
 
-@pytest.mark.parametrize("state", ["absent", "drained"])
-def test_there_is_nothing_to_take_away(ipvs, state):
-    for rules in ("", "-A -t 203.0.113.80:80 -s rr\n"):
+def test_there_is_nothing_to_take_away(ipvs):
+    for rules, there in (("", "there is no such virtual service"), ("-A -t 203.0.113.80:80 -s rr\n", "198.51.100.11:80 is not a server of")):
         ipvs.fill(rules)
-        result = ipvs.twice("ipvs_server", **SERVER, state=state)
+        result = ipvs.twice("ipvs_server", **SERVER, state="absent")
         assert not result["changed"] and result["server"] is None
+        for check in (True, False):
+            assert there in ipvs.fails("ipvs_server", check=check, **SERVER, state="drained")["msg"]
+    ipvs.fill("-A -t 203.0.113.80:80 -s rr\n-a -t 203.0.113.80:80 -r 198.51.100.11:8080 -m\n")
+    message = ipvs.fails("ipvs_server", **SERVER, state="drained")["msg"]
+    assert message.endswith("Nearest: 198.51.100.11:8080 of tcp 203.0.113.80:80.")
+
+
+def test_back_without_the_port_that_differs(ipvs):
+    """It would be added a second time, on the service's port and with the default forwarding method."""
+    ipvs.fill("-A -t 203.0.113.80:80 -s rr\n-a -t 203.0.113.80:80 -r 198.51.100.11:8080 -m -w 0\n")
+    for check in (True, False):
+        message = ipvs.fails("ipvs_server", check=check, **SERVER, weight=2)["msg"]
+        assert "198.51.100.11 is a server of tcp 203.0.113.80:80 on port 8080; give that port" in message
+    ipvs.twice("ipvs_server", **SERVER, port=8080, weight=2)
+    assert ipvs.saved() == ["-A -t 203.0.113.80:80 -s rr", "-a -t 203.0.113.80:80 -r 198.51.100.11:8080 -m -w 2"]
+
+
+def test_no_upper_threshold_takes_the_lower_one_with_it(ipvs):
+    ipvs.fill("-A -t 203.0.113.80:80 -s rr\n-a -t 203.0.113.80:80 -r 198.51.100.11:80 -m -x 100 -y 90\n")
+    server = ipvs.twice("ipvs_server", **SERVER, upper_threshold=0)["server"]
+    assert (server["upper_threshold"], server["lower_threshold"]) == (0, 0)
+
+
+def test_what_ipvs_info_returns_with_statistics_goes_in_unchanged(ipvs):
+    ipvs.fill("-A -t 203.0.113.80:80 -s rr\n-a -t 203.0.113.80:80 -r 198.51.100.11:80 -m\n")
+    (service,) = ipvs.module("ipvs_info", statistics=True)["services"]
+    assert "statistics" in service and "statistics" in service["servers"][0]
+    assert not ipvs.twice("ipvs_service", **service)["changed"]
+    assert not ipvs.twice("ipvs_server", service_address=service["address"], service_port=service["port"], **service["servers"][0])["changed"]

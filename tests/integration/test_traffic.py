@@ -5,10 +5,13 @@ from __future__ import annotations
 
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
-from .conftest import eventually
+from ansible_collections.lvs.ipvs.plugins.module_utils import _kmod, _model, _netlink
+
+from .conftest import ModuleFailed, eventually
 from .site import SERVERS, SERVICE, Load, Site, nat
 
 pytestmark = pytest.mark.once
@@ -59,7 +62,7 @@ def test_a_drain_that_takes_too_long(ipvs, site):
     one, two = open_connections(site, ["rs1", "rs2"])
     with one, two:
         start = time.monotonic()
-        with pytest.raises(Exception, match="drain_timeout: 1 seconds have passed") as failure:
+        with pytest.raises(ModuleFailed, match="drain_timeout: 1 seconds have passed") as failure:
             ipvs.module("ipvs_server", **RS1, state="drained", drain_timeout=1, drain_interval=0.2)
         assert time.monotonic() - start >= 1
         result = failure.value.result
@@ -72,7 +75,7 @@ def test_a_drain_that_takes_too_long(ipvs, site):
 
         # once more: nothing to change, and it fails as before; and nothing is removed either
         for state in ("drained", "absent"):
-            with pytest.raises(Exception, match="still has 1 active connections") as failure:
+            with pytest.raises(ModuleFailed, match="still has 1 active connections") as failure:
                 ipvs.module("ipvs_server", **RS1, state=state, drain_timeout=0)
             assert not failure.value.result["changed"]
         assert weights(ipvs) == {SERVERS["rs1"]: 0, SERVERS["rs2"]: 1}
@@ -120,8 +123,118 @@ def test_a_server_that_somebody_removes_while_it_is_drained(ipvs, site):
         assert weights(ipvs) == {SERVERS["rs2"]: 1}
 
 
+def test_a_weight_that_somebody_sets_back_while_it_is_drained(ipvs, site):
+    (one,) = open_connections(site, ["rs1"])
+
+    def set_back():
+        for each in range(2):
+            eventually(lambda: "-r 198.51.100.11:80 -m -w 0" in ipvs.ipvsadm("-S", "-n"))
+            ipvs.ipvsadm("-e", "-t", "203.0.113.80:80", "-r", "198.51.100.11", "-m", "-w", str(5 + each))
+
+    setting = threading.Thread(target=set_back)
+    with one:
+        setting.start()
+        with pytest.raises(ModuleFailed, match="twice while it was drained. Its weight is 6, so it gets new connections") as failure:
+            ipvs.module("ipvs_server", **RS1, state="drained", drain_timeout=60, drain_interval=0.1)
+        setting.join()
+        result = failure.value.result
+        assert result["changed"] and result["server"]["weight"] == 6 and result["connections"]["active"] == 1
+        assert result["commands"] == ["ipvsadm -e -t 203.0.113.80:80 -r 198.51.100.11:80 -m -w 0"] * 2
+        assert weights(ipvs) == {SERVERS["rs1"]: 6, SERVERS["rs2"]: 1}
+
+
+class Counters:
+    """Samples of how many connections a service and its servers have had, taken all the time until the block ends.
+
+    They begin at 0 again when an object is removed and made again, whatever it has afterwards.
+    """
+
+    def __init__(self, ipvs):
+        self.ipvs = ipvs
+        self.ending = threading.Event()
+        self.samples = []
+
+    def read(self):
+        with _netlink.Kernel() as kernel:
+            ((counters, servers),) = [found for ident, found in kernel.statistics().items() if ident.address == SERVICE["address"]] or [(None, {})]
+        return {"service": counters.connections if counters else None, **{each.address: use[1].connections for each, use in servers.items()}}
+
+    def _run(self):
+        while not self.ending.is_set():
+            self.samples.append(self.read())
+
+    def __enter__(self):
+        eventually(lambda: self.read()["service"])  # the kernel sums its counters up every two seconds
+        self.start = self.read()
+        self.thread = threading.Thread(target=self._run)
+        self.thread.start()
+        return self
+
+    def __exit__(self, *exc_info):
+        self.ending.set()
+        self.thread.join()
+
+    def resets(self):
+        """Those samples that have less than there was at the start."""
+        return [each for each in self.samples if any(each.get(name) is None or each[name] < number for name, number in self.start.items())]
+
+
+REFUSED = "127.255.255.255"  # the broadcast address of lo, which only the kernel knows to be one
+REMOVALS = {
+    # the service stays or goes, and the servers: tasks that would remove something were they not to fail
+    "servers": ([dict(SERVICE, scheduler="rr", servers=[nat("rs1")])], {"purge_servers": True}),
+    "services": ([{"fwmark": 9}], {"prune": True}),
+    "both": ([dict(SERVICE, scheduler="rr", servers=[])], {"purge_servers": True, "prune": True}),
+}
+NEW = {"address": "203.0.113.90", "port": 80}
+
+
+def failing(kind, services):
+    """The list with one more thing to do, at which the kernel fails: an operation of this kind."""
+    if kind == "add service":
+        return [*services, dict(NEW, scheduler="nosuch")]
+    if kind == "add server":
+        return [*services, dict(NEW, servers=[{"address": REFUSED, "forward_method": "nat"}])]
+    if kind == "add server to a service that is there":
+        return [*services, {"fwmark": 7, "servers": [{"address": REFUSED, "forward_method": "nat"}]}]
+    if kind == "edit service":
+        return [*services, {"fwmark": 7, "scheduler": "nosuch"}]
+    return [*services, {"fwmark": 7, "servers": [{"address": "198.51.100.11", "upper_threshold": 5, "lower_threshold": 6}]}]
+
+
+@pytest.mark.parametrize("kind", ["add service", "add server", "add server to a service that is there", "edit service", "edit server"])
+def test_a_task_that_fails_disturbs_nothing_meanwhile(ipvs, site, monkeypatch, kind):
+    """Connections through servers and services that would be removed live on, where they'd end with the removal."""
+    Path("/proc/sys/net/ipv4/vs/expire_nodest_conn").write_text("1")
+    ipvs.module("ipvs_table", services=[{"fwmark": 7, "scheduler": "rr", "servers": [{"address": "198.51.100.11", "forward_method": "nat"}]}])
+    # what is refused before anything is touched has tests of its own
+    monkeypatch.setattr(_kmod, "state", lambda name: "unknown")
+    monkeypatch.setattr(_model, "check_server", lambda *arguments: None)
+    one, two = open_connections(site, ["rs1", "rs2"])
+    with one, two, Counters(ipvs) as counters:
+        taken = len(counters.samples)
+        for services, options in REMOVALS.values():
+            for _time in range(2):
+                with pytest.raises(ModuleFailed, match="the kernel answered") as failure:
+                    ipvs.module("ipvs_table", services=failing(kind, services), **options)
+                assert "not undone" not in failure.value.result["msg"]
+                assert one.echo() and two.echo()
+                eventually(lambda: len(counters.samples) > taken)
+                taken = len(counters.samples)
+    assert not counters.resets(), (counters.start, counters.resets()[0])
+    assert weights(ipvs) == {SERVERS["rs1"]: 1, SERVERS["rs2"]: 1}
+
+
+def test_the_samples_would_show_a_removal(ipvs, site):
+    with site.connect(), Counters(ipvs) as counters:
+        ipvs.module("ipvs_server", **RS1, state="absent")
+        ipvs.module("ipvs_server", **RS1, forward_method="nat")
+        eventually(counters.resets)
+
+
 def test_live_traffic_is_not_disturbed(ipvs, site, capsys):
-    """A steady load, while the table is applied again, edited, drained, extended and pruned."""
+    """A steady load, while the table is applied again, edited, drained, extended and pruned, and tasks fail."""
+    Path("/proc/sys/net/ipv4/vs/expire_nodest_conn").write_text("1")  # a connection ends with its server, not two minutes later
     table = [dict(SERVICE, scheduler="rr", servers=[nat("rs1"), nat("rs2")])]
     others = [{"address": "203.0.113.81", "port": port, "servers": [nat("rs1")]} for port in range(1000, 1020)]
     drain = {"state": "drained", "drain_timeout": 60, "drain_interval": 0.1}
@@ -131,7 +244,10 @@ def test_live_traffic_is_not_disturbed(ipvs, site, capsys):
             ipvs.module("ipvs_table", services=table + others)
             ipvs.module("ipvs_service", **SERVICE, scheduler=("wrr", "wlc")[round_number])
             ipvs.module("ipvs_service", **SERVICE, servers=[nat("rs1", weight=5), nat("rs2", weight=7)])
-            ipvs.module("ipvs_table", services=table, prune=True)
+            ipvs.module("ipvs_table", services=table, purge_servers=True, prune=True)
+            for services, options in REMOVALS.values():
+                with pytest.raises(ModuleFailed, match="the kernel answered EINVAL"):
+                    ipvs.module("ipvs_table", services=failing("add server", services), **options)
             ipvs.module("ipvs_server", **RS1, **drain)
             ipvs.module("ipvs_server", **RS1, weight=1)
             ipvs.module("ipvs_server", **RS2, **dict(drain, state="absent"))

@@ -44,6 +44,11 @@ class FakeKernel:
             for ident, entry in self.read(idents).items()
         }
 
+    def connections(self, ident, server_id):
+        if ident not in self.table or server_id not in self.table[ident].servers:
+            return None
+        return self.table[ident].servers[server_id], self.counters.get((ident, server_id), IDLE)[0]
+
     def timeouts(self):
         return self.known_timeouts
 

@@ -10,7 +10,7 @@ from ansible_collections.lvs.ipvs.plugins.module_utils import _drain, _model, _s
 from .fake_kernel import FakeKernel
 
 SERVICE = _model.overlay_service(_model.Service(_model.ServiceId(_model.IPV4, 6, "203.0.113.80", 80, 0)))
-SERVER = _model.overlay_server(_model.Server(_model.ServerId("198.51.100.11", 80)))
+SERVER = _model.overlay_server(_model.Server(_model.ServerId("198.51.100.11", 80), weight=0))
 
 
 class Clock:
@@ -43,39 +43,63 @@ def connections(kernel, active):
 
 
 def wait(kernel, clock, limit=0, timeout=10, interval=1):
-    return _drain.wait_for_connections(kernel, SERVICE.id, SERVER.id, limit, timeout, interval, clock)
+    def reset():
+        weigh(kernel, 0)
+
+    outcome, seen = _drain.wait_for_connections(
+        lambda: kernel.connections(SERVICE.id, SERVER.id), reset, limit, timeout, interval, clock
+    )
+    return outcome, seen and (seen[0].weight, seen[1].active)
+
+
+def weigh(kernel, weight):
+    kernel.table[SERVICE.id].servers[SERVER.id] = SERVER._replace(weight=weight)
 
 
 def test_until_the_last_one_ends(kernel):
     clock = Clock({3: lambda: connections(kernel, 1), 5: lambda: connections(kernel, 0)})
-    assert wait(kernel, clock) == ((0, 7, 0), True)
+    assert wait(kernel, clock) == (_drain.DRAINED, (0, 0))
     assert clock.naps == [1] * 5
 
 
 def test_until_as_many_are_left_as_are_allowed(kernel):
     clock = Clock({3: lambda: connections(kernel, 1)})
-    assert wait(kernel, clock, limit=1) == ((1, 7, 0), True)
+    assert wait(kernel, clock, limit=1) == (_drain.DRAINED, (0, 1))
     assert clock.now == 1003
 
 
 def test_until_time_is_up(kernel):
     clock = Clock({})
-    assert wait(kernel, clock, timeout=2.5) == ((5, 7, 0), False)
+    assert wait(kernel, clock, timeout=2.5) == (_drain.TIMED_OUT, (0, 5))
     assert clock.naps == [1, 1, 0.5]
 
 
 def test_the_last_look_comes_at_the_end(kernel):
     clock = Clock({10: lambda: connections(kernel, 0)})
-    assert wait(kernel, clock, interval=4) == ((0, 7, 0), True)
+    assert wait(kernel, clock, interval=4) == (_drain.DRAINED, (0, 0))
     assert clock.naps == [4, 4, 2]
 
 
 def test_no_time_at_all_is_one_look(kernel):
     clock = Clock({})
-    assert wait(kernel, clock, timeout=0) == ((5, 7, 0), False)
+    assert wait(kernel, clock, timeout=0) == (_drain.TIMED_OUT, (0, 5))
     assert clock.naps == []
 
 
 def test_it_is_removed_meanwhile(kernel):
-    assert wait(kernel, Clock({2: kernel.table[SERVICE.id].servers.clear})) == (None, True)
-    assert wait(kernel, Clock({})) == (None, True)
+    assert wait(kernel, Clock({2: kernel.table[SERVICE.id].servers.clear})) == (_drain.GONE, None)
+    assert wait(kernel, Clock({})) == (_drain.GONE, None)
+
+
+def test_its_weight_comes_back_once(kernel):
+    clock = Clock({2: lambda: weigh(kernel, 5), 4: lambda: connections(kernel, 0)})
+    assert wait(kernel, clock) == (_drain.DRAINED, (0, 0))
+    assert clock.now == 1004
+
+
+@pytest.mark.parametrize("active", [0, 5])
+def test_its_weight_comes_back_twice(kernel, active):
+    """Whether it still has connections or not: it is not drained while it gets new ones."""
+    clock = Clock({2: lambda: weigh(kernel, 5), 4: lambda: (weigh(kernel, 6), connections(kernel, active))})
+    assert wait(kernel, clock) == (_drain.RESTORED, (6, active))
+    assert clock.now == 1004

@@ -150,8 +150,8 @@ def test_statistics_of_64_bits_and_of_older_kernels():
 def test_use_of_a_server():
     server = _model.overlay_server(_model.Server(_model.ServerId("198.51.100.1", 80)))
     parts = _schema.pack_server(server)[4:] + b"".join(attribute(kind, struct.pack("=I", kind)) for kind in (7, 8, 9))
-    ident, connections, counters = _schema.unpack_server_use(message(attribute(2, parts + attribute(12, STATS64))), _model.IPV4)
-    assert (ident, connections, counters.connections) == (server.id, (7, 8, 9), 2**40 + 1)
+    unpacked, connections, counters = _schema.unpack_server_use(message(attribute(2, parts + attribute(12, STATS64))), _model.IPV4)
+    assert (unpacked, connections, counters.connections) == (server, (7, 8, 9), 2**40 + 1)
 
 
 def test_a_kernel_that_does_not_tell_a_servers_family():
