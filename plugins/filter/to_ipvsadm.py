@@ -80,18 +80,18 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._errors import OptionErro
 
 _PARTS = {
     "services": _argspec.services(),
-    "timeouts": {"type": "dict", "options": {name: {"type": "int"} for name in _model.Timeouts._fields}},
+    "timeouts": {"type": "dict", "options": {name: {"type": _argspec.INT} for name in _model.Timeouts._fields}},
     "sync_daemons": {
         "type": "list",
         "elements": "dict",
         "options": {
             "role": {"type": "str", "choices": list(_model.DAEMON_ROLES), "required": True},
             "interface": {"type": "str", "required": True},
-            "sync_id": {"type": "int"},
-            "max_length": {"type": "int"},
+            "sync_id": {"type": _argspec.INT},
+            "max_length": {"type": _argspec.INT},
             "multicast_group": {"type": "str"},
-            "multicast_port": {"type": "int"},
-            "multicast_ttl": {"type": "int"},
+            "multicast_port": {"type": _argspec.INT},
+            "multicast_ttl": {"type": _argspec.INT},
         },
     },
 }

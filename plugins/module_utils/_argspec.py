@@ -6,7 +6,36 @@
 
 from __future__ import annotations
 
+from ansible.module_utils.common.validation import check_type_float, check_type_int
+
 from ansible_collections.lvs.ipvs.plugins.module_utils import _model
+
+
+_BOUND = 2**63
+
+
+class _Number(str):
+    """The type of a finite number. ansible-core's own ``int`` answers an infinite number with a traceback; its ``float`` takes it.
+
+    A callable, which argument specs allow as a type; a string all the same, because tools compare it with the documentation.
+    """
+
+    @property
+    def __name__(self):
+        return str(self)
+
+    def __call__(self, value):
+        try:
+            number = check_type_int(value) if self == "int" else check_type_float(value)
+        except OverflowError:
+            number = _BOUND
+        if not abs(number) < _BOUND:  # nan is not below anything
+            raise TypeError("%.40s is not a number that can be used here" % value)
+        return number
+
+
+INT, FLOAT = _Number("int"), _Number("float")
+"""For options that take a number, instead of "int" and "float"."""
 
 
 def netns():
@@ -18,9 +47,9 @@ def service_id(prefix=""):
     """What names a virtual service; ``prefix`` goes in front of each option's name."""
     return {
         prefix + "address": {"type": "str"},
-        prefix + "port": {"type": "int"},
+        prefix + "port": {"type": INT},
         prefix + "protocol": {"type": "str", "choices": list(_model.PROTOCOLS)},
-        prefix + "fwmark": {"type": "int"},
+        prefix + "fwmark": {"type": INT},
         prefix + "family": {"type": "str", "choices": list(_model.FAMILIES)},
     }
 
@@ -40,7 +69,7 @@ def service():
     return {
         "scheduler": {"type": "str"},
         "scheduler_flags": {"type": "list", "elements": "str", "choices": list(_model.SCHEDULER_FLAGS)},
-        "persistence_timeout": {"type": "int"},
+        "persistence_timeout": {"type": INT},
         "persistence_netmask": {"type": "str"},
         "persistence_engine": {"type": "str"},
         "one_packet": {"type": "bool"},
@@ -52,11 +81,11 @@ def server():
     """What a real server is made of, beside what names it. ``statistics`` as in ``service``."""
     return {
         "forward_method": {"type": "str", "choices": list(_model.FORWARD_METHODS)},
-        "weight": {"type": "int"},
-        "upper_threshold": {"type": "int"},
-        "lower_threshold": {"type": "int"},
+        "weight": {"type": INT},
+        "upper_threshold": {"type": INT},
+        "lower_threshold": {"type": INT},
         "tunnel_type": {"type": "str", "choices": list(_model.TUNNEL_TYPES)},
-        "tunnel_port": {"type": "int"},
+        "tunnel_port": {"type": INT},
         "tunnel_checksum": {"type": "str", "choices": list(_model.TUNNEL_CHECKSUMS)},
         "statistics": {"type": "dict"},
     }
@@ -64,7 +93,7 @@ def server():
 
 def server_id():
     """What names a real server within its service."""
-    return {"address": {"type": "str", "required": True}, "port": {"type": "int"}}
+    return {"address": {"type": "str", "required": True}, "port": {"type": INT}}
 
 
 def servers():

@@ -17,6 +17,7 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._errors import IpvsError,
 from ansible_collections.lvs.ipvs.plugins.module_utils._netlink import Kernel
 
 DRAIN_TIMEOUT = 300  # seconds, for state drained
+MAX_WAIT = 86400 * 31  # seconds
 
 
 class _NoKernel:
@@ -234,9 +235,9 @@ def _server_without_service(ident, wish, context, values):
 def _drain_settings(options):
     """(limit, timeout, interval), or None where the task does not drain."""
     timeout = options["drain_timeout"]
-    for name, low in (("drain_timeout", 0), ("drain_connections", 0), ("drain_interval", 0.05)):
-        if options[name] is not None and options[name] < low:
-            raise OptionError(name, options[name], "give a number that is not below %s" % low)
+    for name, low, high in (("drain_timeout", 0, MAX_WAIT), ("drain_connections", 0, _model.MAX_THRESHOLD), ("drain_interval", 0.05, MAX_WAIT)):
+        if options[name] is not None and not low <= options[name] <= high:  # nan is not within any range
+            raise OptionError(name, options[name], "give a number from %s to %s" % (low, high))
     if options["state"] == "drained" and timeout is None:
         timeout = DRAIN_TIMEOUT
     if options["state"] == "present" or timeout is None:

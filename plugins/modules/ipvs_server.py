@@ -227,9 +227,9 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._tasks import manage_serv
 def main():
     module = AnsibleModule(
         argument_spec=dict(
-            drain_timeout={"type": "int"},
-            drain_connections={"type": "int", "default": 0},
-            drain_interval={"type": "float", "default": 1.0},
+            drain_timeout={"type": _argspec.INT},
+            drain_connections={"type": _argspec.INT, "default": 0},
+            drain_interval={"type": _argspec.FLOAT, "default": 1.0},
             **_argspec.netns(),
             **_argspec.service_id("service_"),
             **_argspec.server_id(),

@@ -79,9 +79,9 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._tasks import manage_time
 def main():
     module = AnsibleModule(
         argument_spec=dict(
-            tcp={"type": "int"},
-            tcp_fin={"type": "int"},
-            udp={"type": "int"},
+            tcp={"type": _argspec.INT},
+            tcp_fin={"type": _argspec.INT},
+            udp={"type": _argspec.INT},
             **_argspec.netns(),
         ),
         required_one_of=[("tcp", "tcp_fin", "udp")],

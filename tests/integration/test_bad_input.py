@@ -127,9 +127,14 @@ CASES = {
     "tunnel's port too large": (server(forward_method="tun", tunnel_type="gue", tunnel_port=65536), ["tunnel_port: 65536", "0 to 65535"]),
     # draining
     "drained with a weight": (("ipvs_server", dict(SERVER, state="drained", weight=3)), ["weight: 3", "leave weight out"]),
-    "drain timeout": (("ipvs_server", dict(SERVER, state="drained", drain_timeout=-1)), ["drain_timeout: -1", "not below 0"]),
-    "drain connections": (("ipvs_server", dict(SERVER, state="drained", drain_connections=-1)), ["drain_connections: -1", "not below 0"]),
-    "drain interval": (("ipvs_server", dict(SERVER, state="drained", drain_interval=0)), ["drain_interval: 0.0", "not below 0.05"]),
+    "drain timeout": (("ipvs_server", dict(SERVER, state="drained", drain_timeout=-1)), ["drain_timeout: -1", "from 0 to 2678400"]),
+    "drain connections": (("ipvs_server", dict(SERVER, state="drained", drain_connections=-1)), ["drain_connections: -1", "from 0 to 2147483647"]),
+    "drain interval": (("ipvs_server", dict(SERVER, state="drained", drain_interval=0)), ["drain_interval: 0.0", "from 0.05 to 2678400"]),
+    "drain timeout without end": (server(state="drained", drain_timeout="inf"), ["'drain_timeout'", "inf is not a number"]),
+    "long drain timeout": (server(state="drained", drain_timeout=2678401), ["drain_timeout: 2678401", "from 0 to 2678400"]),
+    "drain interval that is no number": (server(state="drained", drain_interval="nan"), ["'drain_interval'", "nan is not a number"]),
+    "drain interval without end": (server(state="drained", drain_interval=float("inf")), ["'drain_interval'", "inf is not a number"]),
+    "negative drain interval": (server(state="drained", drain_interval=-1), ["drain_interval: -1.0", "from 0.05 to 2678400"]),
     # lists
     "duplicate server": (
         service(servers=[{"address": "2001:db8::1"}, {"address": "2001:db8:0::1", "port": 80}]),
@@ -160,6 +165,7 @@ CASES = {
     "rules against the rules": (("ipvs_table", {"rules": "-A -t 203.0.113.80:0\n"}), ["203.0.113.80:0", "persist"]),
     "rules with an unknown scheduler": (("ipvs_table", {"rules": "-A -f 1 -s fastest\n"}), ["scheduler: 'fastest'", "not known"]),
     # the rest
+    "timeout without end": (("ipvs_timeouts", {"tcp": "inf"}), ["'tcp'", "inf is not a number"]),
     "timeout": (("ipvs_timeouts", {"tcp": -1}), ["tcp: -1", "0 to 2678400"]),
     "no timeout": (("ipvs_timeouts", {}), ["one of the following is required: tcp, tcp_fin, udp"]),
     "daemon without interface": (("ipvs_sync_daemon", {"role": "master"}), ["interface: None", "no master sync daemon runs"]),

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the modules' argument specs take, seen from the modules themselves."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import json
+from contextlib import redirect_stdout
+from pathlib import Path
+
+import pytest
+from ansible.errors import AnsibleFilterError
+from ansible.module_utils import basic
+
+from ansible_collections.lvs.ipvs.plugins.filter import to_ipvsadm
+from ansible_collections.lvs.ipvs.plugins.module_utils import _argspec
+
+MODULES = sorted(path.stem for path in (Path(__file__).parents[2] / "plugins/modules").glob("ipvs_*.py"))
+ENDLESS = [float("inf"), float("-inf"), float("nan"), "inf", "nan", "1e400", "Infinity", 10**400]
+
+
+class Specified(Exception):
+    """What a module gave to AnsibleModule."""
+
+    def __init__(self, settings):
+        super().__init__()
+        self.settings = settings
+
+
+def spec_of(name, monkeypatch):
+    module = importlib.import_module("ansible_collections.lvs.ipvs.plugins.modules." + name)
+
+    def stop(**settings):
+        raise Specified(settings)
+
+    monkeypatch.setattr(module, "AnsibleModule", stop)
+    with pytest.raises(Specified) as specified:
+        module.main()
+    monkeypatch.undo()
+    return specified.value.settings["argument_spec"]
+
+
+def answer(name, options, monkeypatch):
+    """What the module answers; an exception that it doesn't turn into an answer goes through."""
+    monkeypatch.setattr(basic, "_ANSIBLE_ARGS", json.dumps({"ANSIBLE_MODULE_ARGS": dict(options, _ansible_remote_tmp="/tmp")}).encode())
+    monkeypatch.setattr(basic, "_ANSIBLE_PROFILE", "legacy", raising=False)
+    output = io.StringIO()
+    with redirect_stdout(output), pytest.raises(SystemExit):
+        importlib.import_module("ansible_collections.lvs.ipvs.plugins.modules." + name).main()
+    return json.loads(output.getvalue())
+
+
+def with_numbers(spec, value):
+    """For each option of a spec that is a number, wherever it stands: (its name, options in which it has this value)."""
+    required = {option: about.get("choices", ["198.51.100.1"])[0] for option, about in spec.items() if about.get("required")}
+    for option, about in spec.items():
+        if about["type"] in ("int", "float"):
+            yield option, dict(required, **{option: value})
+        for inner, options in with_numbers(about.get("options", {}), value):
+            yield inner, dict(required, **{option: [options]}, **({"fwmark": 7} if "fwmark" in spec else {}))
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_number_that_never_ends_is_an_error_that_names_it(name, monkeypatch):
+    for value in ENDLESS:
+        for option, options in with_numbers(spec_of(name, monkeypatch), value):
+            result = answer(name, options, monkeypatch)
+            assert result["failed"] and f"'{option}'" in result["msg"] and "unable to convert to " in result["msg"], (options, result["msg"])
+
+
+def test_numbers_are_taken_as_ansible_takes_them():
+    assert [_argspec.INT(value) for value in (7, "7", 7.0, -7, "1e3")] == [7, 7, 7, -7, 1000]
+    assert [_argspec.FLOAT(value) for value in (7, "0.5", -0.5)] == [7.0, 0.5, -0.5]
+    for value in ("x", 1.5, None, [1]):
+        with pytest.raises(TypeError):
+            _argspec.INT(value)
+
+
+def test_the_filter_refuses_them_too():
+    for value in ENDLESS:
+        for given in ({"timeouts": {"tcp": value}}, [{"fwmark": value}], {"sync_daemons": [{"role": "master", "interface": "lo", "sync_id": value}]}):
+            with pytest.raises(AnsibleFilterError, match="unable to convert to int"):
+                to_ipvsadm.to_ipvsadm(given)
