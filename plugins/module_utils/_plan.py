@@ -223,14 +223,16 @@ def plan_daemon(current, wish, absent=False):
     return Plan(stop + (Operation(START_DAEMON, None, None, new),), current, dict(others, **{wish.role: new}))
 
 
-def plan_zero(statistics, ident=None):
-    """Set the counters of one service, or of all, to zero where they are not.
+def plan_zero(statistics, everything=False):
+    """Set counters to zero where they are not.
 
-    ``statistics``: what Kernel.statistics returns, of the services in question. ``before``/``after``: the number of services
-    and servers whose counters are not zero.
+    ``statistics``: what Kernel.statistics returns, of the services in question. ``everything``: these are all services there are,
+    so that one operation does it. ``before``/``after``: the number of services and servers whose counters are not zero.
     """
-    counted = 0
-    for counters, servers in statistics.values():
-        counted += sum(any(each[:5]) for each in [counters] + [use[1] for use in servers.values()])
-    operations = (Operation(ZERO, ident, None, None),) if counted else ()
-    return Plan(operations, counted, 0)
+    counted = {}
+    for ident, (counters, servers) in statistics.items():
+        counted[ident] = sum(any(each[:5]) for each in [counters] + [use[1] for use in servers.values()])
+    idents = [ident for ident, number in counted.items() if number]
+    if everything and idents:
+        idents = [None]
+    return Plan(tuple(Operation(ZERO, ident, None, None) for ident in idents), sum(counted.values()), 0)

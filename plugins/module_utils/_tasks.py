@@ -382,9 +382,10 @@ def manage_sync_daemon(options, context):
 
 
 def zero_counters(options, context):
-    """The counters of one service, or of all, set to zero."""
+    """The counters of one service, of all of a protocol or family, or of all, set to zero."""
     named = options["address"] is not None or options["fwmark"] is not None
     ident = _model.service_id(options) if named else None
+    criteria = {} if named else _model.service_criteria(options)
 
     def read(kernel):
         found = kernel.statistics([ident] if ident else None)
@@ -392,10 +393,11 @@ def zero_counters(options, context):
             if not context.check_mode:
                 raise _no_service(ident)
             context.warn(f"service {ident} isn't there; an earlier task may make it, with its counters at zero")
-        return found
+        return {each: counters for each, counters in found.items() if _matches(each, criteria)}
 
     with _open(options, context, load=False) as kernel:
-        plan = reconcile(kernel, read, lambda found: _plan.plan_zero(found, ident), context.check_mode)
+        everything = not (named or criteria)
+        plan = reconcile(kernel, read, lambda found: _plan.plan_zero(found, everything), context.check_mode)
     text = "services and servers with counters that are not zero: %d\n"
     return _answer(plan, context, {}, lambda counted: text % counted)
 

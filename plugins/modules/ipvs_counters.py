@@ -12,7 +12,9 @@ version_added: 0.1.0
 author:
   - Contributors to the lvs.ipvs project (@lvs-project)
 description:
-  - Sets the packet, byte and connection counters of one virtual service and its real servers, or of all, to zero.
+  - Sets the packet, byte and connection counters of virtual services and their real servers to zero.
+  - O(address) and O(port), or O(fwmark), name one service. Without them, O(protocol) and O(family) select services, and with none
+    of these options the counters of all services are set to zero.
   - Where they are zero already, nothing changes. Under traffic they are not, so a second run changes them again.
 options:
   state:
@@ -30,19 +32,24 @@ extends_documentation_fragment:
   - lvs.ipvs.attributes.table
   - lvs.ipvs.service.identity
 notes:
-  - Without O(address) and O(fwmark), the counters of all services are zeroed.
+  - For a single service, an omitted O(protocol) means V(tcp), and an omitted O(family) of a firewall mark means V(ipv4).
+    Without a single service, what you omit does not restrict the selection.
   - The kernel sums its counters up every two seconds, so what was counted just before may show up just after.
 seealso:
   - module: lvs.ipvs.ipvs_info
 """
 
 EXAMPLES = r"""
-- name: Count anew for one service
+- name: Reset the counters of one service
   lvs.ipvs.ipvs_counters:
     address: 203.0.113.80
     port: 80
 
-- name: Count anew for all
+- name: Reset the counters of all UDP services
+  lvs.ipvs.ipvs_counters:
+    protocol: udp
+
+- name: Reset the counters of all services
   lvs.ipvs.ipvs_counters:
     state: zeroed
 """

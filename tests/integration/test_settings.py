@@ -194,6 +194,15 @@ def test_counters_of_one_service(counted):
     assert after[1]["servers"][0]["statistics"]["inactive_connections"] == 1
 
 
+def test_counters_of_a_protocol_or_a_family(counted):
+    counted.restore("-A -t 203.0.113.80:53 -s rr\n")
+    for written in ({"protocol": "tcp"}, {"family": "ipv6"}, {"protocol": "udp", "family": "ipv6"}):
+        assert not counted.twice("ipvs_counters", **written)["changed"]
+    assert packets_of(counted) == [0, 1, 1, 1, 1]
+    assert counted.twice("ipvs_counters", protocol="udp", family="ipv4")["commands"] == [f"ipvsadm -Z -u 203.0.113.80:{port}" for port in (53, 54)]
+    assert packets_of(counted) == [0] * 5
+
+
 def test_counters_of_all(counted):
     assert counted.twice("ipvs_counters")["commands"] == ["ipvsadm -Z"]
     assert packets_of(counted) == [0, 0, 0, 0]

@@ -87,7 +87,11 @@ class FakeKernel:
             self.table.clear()
             return 0
         if kind == _plan.ZERO:
-            self.counters.clear()
+            if ident is not None and ident not in self.table:
+                return errno.ESRCH
+            for key in list(self.counters):  # a ServiceId, or one and a ServerId
+                if ident is None or ident in (key, key[0]):
+                    del self.counters[key]
             return 0
         if ident not in self.table:
             return errno.ESRCH

@@ -150,9 +150,9 @@ def test_zero_only_where_something_was_counted():
     rate = _schema.Statistics(in_bytes_per_second=9)
     use = _schema.Connections(1, 0, 0)
     server = _model.ServerId("198.51.100.1", 80)
-    assert not _plan.plan_zero({ident: (idle, {server: (use, rate)})}, ident).operations
-    plan = _plan.plan_zero({ident: (busy, {server: (use, busy)})}, ident)
+    assert not _plan.plan_zero({ident: (idle, {server: (use, rate)})}).operations
+    plan = _plan.plan_zero({ident: (busy, {server: (use, busy)})})
     assert (len(plan.operations), plan.before, plan.after) == (1, 2, 0)
     assert _plan.inverse(plan.operations[0]) == []
     assert _plan.command(plan.operations[0]) == "ipvsadm -Z -f 7"
-    assert _plan.command(_plan.plan_zero({ident: (busy, {})}).operations[0]) == "ipvsadm -Z"
+    assert _plan.command(_plan.plan_zero({ident: (busy, {})}, everything=True).operations[0]) == "ipvsadm -Z"

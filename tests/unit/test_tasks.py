@@ -192,6 +192,29 @@ def test_filters_of_info(node):
         assert len(node.run(_tasks.read_info, **criteria).values["services"]) == number, criteria
 
 
+@pytest.mark.parametrize(
+    "written, zeroed",
+    [
+        ({"protocol": "tcp"}, ["tcp 203.0.113.80:80", "tcp [2001:db8::80]:80"]),
+        ({"family": "ipv4"}, ["tcp 203.0.113.80:80", "udp 203.0.113.80:80", "fwmark 7"]),
+        ({"family": "ipv6", "protocol": "tcp"}, ["tcp [2001:db8::80]:80"]),
+        ({"family": "ipv6", "protocol": "udp"}, []),
+        ({"fwmark": 7}, ["fwmark 7"]),
+        (WEB, ["tcp 203.0.113.80:80"]),
+    ],
+    ids=str,
+)
+def test_no_more_counters_are_zeroed_than_is_written(node, written, zeroed):
+    node.run(_tasks.manage_table, services=[WEB, dict(WEB, protocol="udp"), {"address": "2001:db8::80", "port": 80}, {"fwmark": 7}])
+    counted = list(node.kernel.table)
+    node.kernel.counters = {ident: _schema.Statistics(connections=1) for ident in counted}
+    foretold = node.check(_tasks.zero_counters, **written)
+    assert node.run(_tasks.zero_counters, **written) == foretold
+    assert [str(ident) for ident in counted if ident not in node.kernel.counters] == zeroed
+    assert len(foretold.values["commands"]) == len(zeroed) and "ipvsadm -Z" not in foretold.values["commands"]
+    assert not node.run(_tasks.zero_counters, **written).changed
+
+
 def test_statistics_of_info(node):
     node.run(_tasks.manage_service, **WEB, servers=[NAT])
     ident = _model.ServiceId(_model.IPV4, 6, "203.0.113.80", 80, 0)
