@@ -12,6 +12,7 @@ build leave in /lib/modules/RELEASE, modprobe.d(5), modules-load.d(5).
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 import shutil
@@ -22,6 +23,9 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._errors import IpvsError,
 
 SCHEDULERS = ("rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh", "sh", "sed", "nq", "fo", "ovf", "mh", "twos")
 """The schedulers of the Linux kernel; the module of each is ``ip_vs_NAME``."""
+ENGINES = ("sip",)
+"""Its persistence engines; the module of each is ``ip_vs_pe_NAME``."""
+_PARTS = {"scheduler": ("scheduler", SCHEDULERS, "ip_vs_"), "persistence_engine": ("persistence engine", ENGINES, "ip_vs_pe_")}
 
 HEADER = "# Kernel modules to load at boot, see modules-load.d(5).\n# Made by the Ansible module lvs.ipvs.ipvs_modules; lines that others add stay.\n"
 
@@ -50,6 +54,30 @@ def missing_hint(name, release=None, root="/"):
     return Kernel(release, root).missing_hint([name])
 
 
+def module_of(part, name):
+    """The kernel module of a scheduler or persistence engine. ``part``: 'scheduler' or 'persistence_engine'."""
+    return _PARTS[part][2] + name
+
+
+def lacking(part, name, option=None, where=""):
+    """The OptionError for a scheduler or persistence engine that the running kernel does not have.
+
+    ``part``: see ``module_of``; ``option``: the option's path where that is another; ``where``: which service it was for.
+    A name that Linux does not know is a typing error, and no package helps.
+    """
+    what, known, _prefix = _PARTS[part]
+    module = module_of(part, name)
+    if name in known:
+        return OptionError(option or part, name, "this kernel does not have this %s%s: %s" % (what, where, missing_hint(module)))
+    near = difflib.get_close_matches(name.lower(), known, 1, 0.5)
+    return OptionError(
+        option or part,
+        name,
+        "there is no such %s%s%s Linux has %s. Any other must be installed as module %s"
+        % (what, where, "; did you mean %s?" % near[0] if near else ".", ", ".join(known), module),
+    )
+
+
 class Kernel:
     """The modules of one kernel. The lists are read once, when they are first asked for; ``loaded()`` always looks again."""
 
@@ -73,13 +101,16 @@ class Kernel:
         lists = self.lists()
         if name in lists.builtin:
             return "builtin"
-        if name in lists.loadable:
+        if name in lists.loadable or _setting("install", name, self.root, _BARS):
             return "loadable"
         return "missing" if lists.readable else "unknown"
 
     def canonical(self, name):
         """The name that /proc/modules shows: underscores for hyphens, aliases resolved."""
         name = normal(name)
+        for _path, words in _settings(self.root):
+            if words[:1] == ["alias"] and len(words) == 3 and normal(words[1]) == name and words[2] != "off":
+                return normal(words[2])
         return self.lists().aliases.get(name, name)
 
     def loaded(self):
@@ -226,10 +257,14 @@ def _settings(root):
             yield files[name], line.split()
 
 
-def _setting(keyword, name, root):
-    """The file with a line ``keyword name``, or None."""
+_BARS = ("/bin/true", "/bin/false", "/usr/bin/true", "/usr/bin/false")
+"""What an ``install`` line runs to load nothing."""
+
+
+def _setting(keyword, name, root, but=()):
+    """The file with a line ``keyword name``, or None. Lines whose next word is among ``but`` do not count."""
     for path, words in _settings(root):
-        if len(words) > 1 and words[0] == keyword and normal(words[1]) == name:
+        if len(words) > 1 and words[0] == keyword and normal(words[1]) == name and words[2:3] not in [[word] for word in but]:
             return path
     return None
 
@@ -427,7 +462,7 @@ def _refuse(missing, kernel):
     for wish in missing:
         scheduler = wish.alternatives[0][len("ip_vs_") :]
         if wish.option.startswith("schedulers") and scheduler not in SCHEDULERS:
-            raise OptionError(wish.option, scheduler, "there is no such scheduler; those of Linux are %s" % ", ".join(SCHEDULERS))
+            raise lacking("scheduler", scheduler, wish.option)
     names = [" or ".join(wish.alternatives) for wish in missing]
     raise IpvsError(
         "%s: %s. Nothing was changed." % (", ".join(wish.option for wish in missing), kernel.missing_hint(names)),

@@ -330,9 +330,8 @@ def _error(number, operation):
 
 
 def _missing_part(service):
-    """Which of the scheduler and the persistence engine the kernel lacks, as an option's error."""
-    scheduler = "ip_vs_" + service.scheduler
-    if service.persistence_engine and _kmod.state(scheduler) in ("loaded", "builtin"):
-        engine = service.persistence_engine
-        return "persistence_engine: %r: not known to this kernel: %s" % (engine, _kmod.missing_hint("ip_vs_pe_" + engine))
-    return "scheduler: %r: not known to this kernel: %s" % (service.scheduler, _kmod.missing_hint(scheduler))
+    """Which of the scheduler and the persistence engine the kernel lacks, as an option's error. It looks for the scheduler first."""
+    scheduler = service.scheduler
+    if service.persistence_engine and (scheduler == "none" or _kmod.state(_kmod.module_of("scheduler", scheduler)) in ("loaded", "builtin")):
+        return str(_kmod.lacking("persistence_engine", service.persistence_engine))
+    return str(_kmod.lacking("scheduler", scheduler))

@@ -70,13 +70,13 @@ def _checked(plan, context):
     needed = {}
     for operation in plan.operations:
         if operation.kind in (_plan.ADD_SERVICE, _plan.EDIT_SERVICE):
-            for option, prefix in (("scheduler", "ip_vs_"), ("persistence_engine", "ip_vs_pe_")):
+            for option in ("scheduler", "persistence_engine"):
                 name = getattr(operation.after, option)
                 if name not in ("", "none") and _is_new(operation, option):
-                    needed.setdefault((option, name, prefix + name), operation)
-    for (option, name, module), operation in needed.items():
-        if _kmod.state(module) == "missing" and not _lacks_ipvs(context):
-            raise OptionError(option, name, "not known to this kernel (service %s): %s" % (operation.service, _kmod.missing_hint(module)))
+                    needed.setdefault((option, name), operation)
+    for (option, name), operation in needed.items():
+        if _kmod.state(_kmod.module_of(option, name)) == "missing" and not _lacks_ipvs(context):
+            raise _kmod.lacking(option, name, where=f" (service {operation.service})")
     return plan
 
 

@@ -69,12 +69,14 @@ CASES = {
     "no port in a table": (table({"address": "203.0.113.80"}), ["services[0].port: None", "give the virtual service's port"]),
     "server of both": (server(service_fwmark=7), ["mutually exclusive: service_address|service_fwmark"]),
     # schedulers and engines
-    "scheduler": (service(scheduler="fastest"), ["scheduler: 'fastest'", "not known to this kernel", "tcp 203.0.113.80:80"]),
+    "scheduler": (service(scheduler="fastest"), ["scheduler: 'fastest'", "there is no such scheduler", "tcp 203.0.113.80:80", "Linux has rr, wrr"]),
+    "mistyped scheduler": (service(scheduler="wllc"), ["scheduler: 'wllc'", "there is no such scheduler", "did you mean wlc?"]),
+    "scheduler that this kernel lacks": (service(scheduler="twos"), ["scheduler: 'twos'", "this kernel does not have", "install linux-image-"]),
     "scheduler's name": (service(scheduler="rr; reboot"), ["scheduler: 'rr; reboot'", "letters and digits", "wlc"]),
     "long scheduler": (service(scheduler="abcdefghijklmnop"), ["scheduler: 'abcdefghijklmnop'", "1 to 15"]),
     "scheduler's flag": (service(scheduler_flags=["sticky"]), ["scheduler_flags", "fallback, port, flag_3", "sticky"]),
-    "engine": (service(persistence_timeout=60, persistence_engine="http"), ["persistence_engine: 'http'", "not known to this kernel"]),
-    "engine in a table": (table(dict(WEB, persistence_engine="http")), ["persistence_engine: 'http'", "not known to this kernel"]),
+    "engine": (service(persistence_timeout=60, persistence_engine="http"), ["persistence_engine: 'http'", "there is no such persistence engine"]),
+    "engine in a table": (table(dict(WEB, persistence_engine="sib")), ["persistence_engine: 'sib'", "did you mean sip?"]),
     # a service's rules
     "port 0": (service(port=0), ["port: 0", "needs persistence: set persistence_timeout"]),
     "netmask without persistence": (service(persistence_netmask="24"), ["persistence_netmask: '24'", "set persistence_timeout"]),
@@ -163,7 +165,7 @@ CASES = {
     "rules with a typing error": (("ipvs_table", {"rules": "-A -f 1\n-a -f 1 -r 198.51.100.11 -W 5\n"}), ["line 2", "-W"]),
     "rules with a host name": (("ipvs_table", {"rules": "-A -t www:80\n"}), ["line 1", "www"]),
     "rules against the rules": (("ipvs_table", {"rules": "-A -t 203.0.113.80:0\n"}), ["203.0.113.80:0", "persist"]),
-    "rules with an unknown scheduler": (("ipvs_table", {"rules": "-A -f 1 -s fastest\n"}), ["scheduler: 'fastest'", "not known"]),
+    "rules with an unknown scheduler": (("ipvs_table", {"rules": "-A -f 1 -s fastest\n"}), ["scheduler: 'fastest'", "there is no such"]),
     # the rest
     "timeout without end": (("ipvs_timeouts", {"tcp": "inf"}), ["'tcp'", "inf is not a number"]),
     "timeout": (("ipvs_timeouts", {"tcp": -1}), ["tcp: -1", "0 to 2678400"]),

@@ -102,8 +102,20 @@ def test_a_scheduler_that_only_the_kernel_knows_to_be_missing(ipvs, monkeypatch,
     monkeypatch.setattr(_kmod, "state", lambda name: "unknown")  # as in a container, where the modules can't be seen
     options = wish()
     result = ipvs.fails("ipvs_table", **dict(options, services=at(options["services"], number, {"scheduler": "nosuch"})))
-    assert "scheduler: 'nosuch': not known to this kernel" in result["msg"]
+    assert "scheduler: 'nosuch': there is no such scheduler" in result["msg"]
     assert "was undone" in result["msg"]
+    assert full(ipvs) == before
+
+
+def test_an_engine_that_only_the_kernel_knows_to_be_missing(ipvs, monkeypatch):
+    ipvs.fill(BEFORE)
+    before = full(ipvs)
+    genuine = _kmod.state
+    monkeypatch.setattr(_kmod, "state", lambda name: "unknown" if "_pe_" in name else genuine(name))
+    options = wish()
+    engine = {"persistence_engine": "http", "persistence_timeout": 60}
+    result = ipvs.fails("ipvs_table", **dict(options, services=at(options["services"], 3, engine)))
+    assert "persistence_engine: 'http': there is no such persistence engine. Linux has sip" in result["msg"]
     assert full(ipvs) == before
 
 

@@ -248,8 +248,34 @@ def test_no_alternative_is_there(node):
 
 
 def test_a_scheduler_that_never_was(node):
-    with pytest.raises(OptionError, match=r"schedulers\[1\]: 'rrr': there is no such scheduler; those of Linux are rr, wrr"):
-        node.task(schedulers=["rr", "rrr"])
+    with pytest.raises(OptionError, match=r"schedulers\[1\]: 'wrrr': there is no such scheduler; did you mean wrr\? Linux has rr, wrr"):
+        node.task(schedulers=["rr", "wrrr"])
+
+
+def test_a_scheduler_from_elsewhere_is_taken_where_modprobe_finds_it(node):
+    node.put("etc/modprobe.d/ours.conf", "alias ip_vs_ours ip-vs-odd\nalias ip-vs-off off\ninstall ip_vs_built /sbin/insmod /opt/built.ko\n")
+    node.put("usr/lib/modprobe.d/cis.conf", "install ip_vs_barred /bin/false\n")
+    states = {name: _kmod.state("ip_vs_" + name, root=str(node.root)) for name in ("ours", "off", "built", "barred", "odd")}
+    assert states == {"ours": "loadable", "off": "missing", "built": "loadable", "barred": "missing", "odd": "loadable"}
+    assert node.task(schedulers=["ours"]).values["loaded"] == ["ip_vs_ours"]
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "words"),
+    [
+        ("scheduler", "wllc", "scheduler: 'wllc': there is no such scheduler; did you mean wlc? Linux has rr, wrr, "),
+        ("scheduler", "WRR", "did you mean wrr? Linux has"),
+        ("scheduler", "fastest", "there is no such scheduler. Linux has rr, wrr, lc, wlc, lblc, lblcr, dh, sh, sed, nq, fo, ovf, mh, twos. "),
+        ("persistence_engine", "sipp", "there is no such persistence engine; did you mean sip? Linux has sip. Any other must be installed as module ip_vs_pe_sipp"),
+        ("scheduler", "mh", "scheduler: 'mh': this kernel does not have this scheduler: it has no module ip_vs_mh"),
+        ("persistence_engine", "sip", "this kernel does not have this persistence engine: it has no module ip_vs_pe_sip"),
+    ],
+)
+def test_a_mistyped_name_gets_those_that_exist_and_a_real_one_the_package(monkeypatch, part, name, words):
+    monkeypatch.setattr(_kmod, "missing_hint", lambda module: "it has no module " + module)
+    text = str(_kmod.lacking(part, name))
+    assert words in text
+    assert ("it has no module" in text) == (name in ("mh", "sip"))
 
 
 @pytest.mark.parametrize("name", ["ip_vs_rr.ko", "ip vs", "", 7, None, []])

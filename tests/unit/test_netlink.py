@@ -169,6 +169,23 @@ def test_an_answer_that_cannot_be_read(data):
         marks(kernel([lambda numbers: data]))
 
 
+@pytest.mark.parametrize(
+    ("scheduler", "state", "blamed"),
+    [("rr", "loaded", "engine"), ("rr", "builtin", "engine"), ("none", "missing", "engine"), ("fastest", "missing", "scheduler"), ("rr", "loadable", "scheduler")],
+)
+def test_which_of_scheduler_and_engine_the_kernel_lacks(monkeypatch, scheduler, state, blamed):
+    """It answers both in the same way."""
+    monkeypatch.setattr(_netlink._kmod, "state", lambda name: state)
+    (operation,) = operations(1)
+    operation = operation._replace(after=operation.after._replace(scheduler=scheduler, persistence_engine="http"))
+    text = str(_netlink.operation_error(errno.ENOENT, operation))
+    assert "ENOENT" in text
+    assert ("persistence_engine: 'http': there is no such persistence engine. Linux has sip" in text) == (blamed == "engine")
+    assert (f"scheduler: '{scheduler}': " in text) == (blamed == "scheduler")
+    without = operation._replace(after=operation.after._replace(persistence_engine=""))
+    assert f"scheduler: '{scheduler}': " in str(_netlink.operation_error(errno.ENOENT, without))
+
+
 def test_services_that_are_not_there_are_left_out():
     idents = [_model.ServiceId(_model.IPV4, 0, "", 0, mark) for mark in (1, 2)]
     made = kernel([error(errno.ESRCH)], [row(2)])

@@ -151,8 +151,19 @@ def test_schedulers_and_engines_are_looked_up_before_anything_is_touched(node, m
     node.modules = {"ip_vs_nosuch": "missing", "ip_vs_pe_nosuch": "missing"}
     node.kernel.read_only = True
     for options in (dict(scheduler="nosuch"), dict(persistence_engine="nosuch", persistence_timeout=60)):
-        with pytest.raises(OptionError, match=r"'nosuch': not known to this kernel \(service tcp 203.0.113.80:80\)"):
+        with pytest.raises(OptionError, match=r"'nosuch': there is no such .* \(service tcp 203.0.113.80:80\)"):
             node.run(_tasks.manage_service, check=check, **WEB, **options)
+    node.modules = {"ip_vs_mh": "missing"}
+    with pytest.raises(OptionError, match="'mh': this kernel does not have this scheduler .*: it has no module ip_vs_mh"):
+        node.run(_tasks.manage_service, check=check, **WEB, scheduler="mh")
+
+
+@pytest.mark.parametrize("state", ["loaded", "builtin", "loadable", "unknown"])
+def test_a_scheduler_from_elsewhere_is_the_kernels_to_judge(node, state):
+    node.modules = {"ip_vs_ours": state, "ip_vs_pe_ours": state}
+    options = dict(WEB, scheduler="ours", persistence_engine="ours", persistence_timeout=60)
+    assert node.check(_tasks.manage_service, **options).changed
+    assert node.run(_tasks.manage_service, **options).values["service"]["scheduler"] == "ours"
 
 
 def test_each_module_is_looked_up_once(node, monkeypatch):
