@@ -14,7 +14,8 @@ class Context(NamedTuple):
 
     ``check_mode``: change nothing. ``diff``: before and after are wanted. ``warn(text)``: show the user a warning.
     ``run_command(argv)`` -> (exit status, stdout, stderr): run a program.
-    ``write_file(path, text)``: replace a file in one step; a new one gets mode 0644 and the SELinux context of its place.
+    ``write_file(path, text)``: replace a file in one step; a new one gets mode 0644 and the SELinux context of its place. A symbolic
+    link stays, and the file that it leads to is replaced.
     """
 
     check_mode: bool

@@ -18,6 +18,7 @@ import re
 import shutil
 from typing import Dict, NamedTuple, Optional
 
+from ansible_collections.lvs.ipvs.plugins.module_utils import _files
 from ansible_collections.lvs.ipvs.plugins.module_utils._answer import Answer
 from ansible_collections.lvs.ipvs.plugins.module_utils._errors import IpvsError, OptionError
 
@@ -373,7 +374,10 @@ def _plan_present(options, wishes, kernel, text, context):
 def _plan_absent(options, wishes, kernel, text):
     names = list(dict.fromkeys(name for wish in wishes for name in wish.alternatives))
     unload = _removal_order(names, kernel) if options["load"] else []
-    return Plan(names, [], unload, without_modules(text, names) if options["persist"] else text)
+    rest = without_modules(text, names) if options["persist"] else text
+    if rest is None and text is not None and os.path.islink(options["path"]):
+        rest = HEADER  # the link isn't ours to remove
+    return Plan(names, [], unload, rest)
 
 
 def _new_state(name, kernel, state, plan):
@@ -399,6 +403,8 @@ def _read_listing(path):
     """The text of the file in modules-load.d, None where it is not there."""
     if not os.path.isabs(path) or not path.endswith(".conf"):
         raise OptionError("path", path, "give a full path that ends in .conf, as in /etc/modules-load.d/ipvs.conf")
+    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
+        return ""  # /dev/null or the like, at the end of a link: nothing is listed, and a pipe would keep us waiting
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as stream:
             return stream.read()
@@ -409,7 +415,10 @@ def _read_listing(path):
 
 
 def _check_writable(path):
-    directory = os.path.dirname(path)
+    try:
+        directory = os.path.dirname(_files.target(path))
+    except IpvsError as error:
+        raise OptionError("path", path, str(error)) from error
     if not os.path.isdir(directory):
         raise OptionError("path", path, "there is no directory %s" % directory)
     if not os.access(directory, os.W_OK):

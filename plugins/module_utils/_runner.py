@@ -12,6 +12,7 @@ from functools import partial
 
 from ansible.module_utils.basic import missing_required_lib
 
+from ansible_collections.lvs.ipvs.plugins.module_utils import _files
 from ansible_collections.lvs.ipvs.plugins.module_utils._answer import Context
 from ansible_collections.lvs.ipvs.plugins.module_utils._errors import IpvsError, MissingLibrary
 
@@ -53,8 +54,10 @@ def _brief(options):
 def write_file(module, path, text):
     """Put ``text`` into the file ``path`` in one step: a reader sees the old file or the new one, never half of it.
 
-    A file that is there keeps its mode, owner and SELinux context; a new one is readable by all, whatever the umask.
+    A file that is there keeps its mode, owner and SELinux context; a new one is readable by all, whatever the umask. A symbolic link
+    stays, and the file that it leads to is written; raises IpvsError where that is no regular file.
     """
+    path = _files.target(path)
     new = not os.path.exists(path)
     handle, scratch = tempfile.mkstemp(dir=module.tmpdir)
     with os.fdopen(handle, "w", encoding="utf-8", errors="surrogateescape") as stream:

@@ -55,8 +55,10 @@ options:
   path:
     description:
       - The file of C(modules-load.d) to list the modules in. Other lines of that file stay.
+      - A symbolic link stays, and the file that it leads to is written. A link to something else, such as the C(/dev/null) that masks a
+        file of C(modules-load.d), is an error.
       - Where another name of the same entry is listed and the kernel lacks that module, the name is replaced.
-      - With O(state=absent), a file that this module has made is removed once it lists nothing any more.
+      - With O(state=absent), a file that this module has made is removed once it lists nothing any more, unless O(path) is a symbolic link.
     type: path
     default: /etc/modules-load.d/ipvs.conf
   kernel:

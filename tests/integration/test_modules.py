@@ -78,9 +78,12 @@ def test_every_scheduler_of_this_kernel_can_be_used(modules):
     assert {f"ip_vs_{name}" for name in schedulers} <= loaded()
 
 
-def test_take_away_and_keep_what_others_listed(modules, listing):
-    listing.write_text("# by hand\nbonding\n")
+def test_take_away_and_keep_what_others_listed(modules, listing, tmp_path):
+    listing.symlink_to("by-hand")
+    kept = tmp_path / "by-hand"
+    kept.write_text("# by hand\nbonding\n")
     modules(names=["ip_vs"], schedulers=["rr"])
+    assert listing.is_symlink() and kept.read_text() == "# by hand\nbonding\nip_vs\nip_vs_rr\n"
     checked = modules(names=["ip_vs"], schedulers=["rr"], state="absent", check=True)
     result = modules(names=["ip_vs"], schedulers=["rr"], state="absent")
     assert result == checked
@@ -88,7 +91,7 @@ def test_take_away_and_keep_what_others_listed(modules, listing):
     assert not {"ip_vs", "ip_vs_rr"} & loaded()
     # What ip_vs had pulled in is not ours to remove.
     assert "nf_conntrack" in loaded()
-    assert listing.read_text() == "# by hand\nbonding\n"
+    assert listing.is_symlink() and kept.read_text() == "# by hand\nbonding\n"
     assert not modules(names=["ip_vs"], schedulers=["rr"], state="absent")["changed"]
 
 

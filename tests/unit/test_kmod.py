@@ -293,6 +293,49 @@ def test_a_bad_path(node, path, remedy):
     assert not node.runs
 
 
+@pytest.mark.parametrize("check_mode", [True, False])
+@pytest.mark.parametrize(
+    ("target", "remedy"),
+    [
+        ("/dev/null", "is a symbolic link to /dev/null, which is not a regular file: remove the link, or use another path"),
+        ("/nowhere/ipvs.conf", "no directory /nowhere"),
+        (".", "can't be read: Is a directory"),
+        ("ipvs.conf", "can't be read: Too many levels of symbolic links"),
+    ],
+)
+def test_a_link_that_cannot_be_written_through(node, target, remedy, check_mode):
+    """A list that can't be read isn't an empty one: what it holds would be lost."""
+    node.path.symlink_to(target)
+    with pytest.raises(OptionError, match=f"path: .*{remedy}"):
+        node.task(check_mode, names=["ip_vs"])
+    assert not node.runs
+    assert os.readlink(node.path) == target
+
+
+def test_a_link_is_written_through_and_stays(node):
+    kept = node.root / "kept.conf"
+    node.path.symlink_to("../../kept.conf")
+    assert not node.task(names=["ip_vs"], load=False, state="absent").changed
+    assert node.task(names=["ip_vs"], load=False).changed
+    assert kept.read_text() == _kmod.HEADER + "ip_vs\n"
+    assert not node.task(names=["ip_vs"], load=False).changed
+    # what the link leads to isn't ours to remove
+    for changed in (True, False):
+        answer = node.task(names=["ip_vs"], load=False, state="absent")
+        assert answer.changed == changed
+        assert kept.read_text() == _kmod.HEADER
+    assert node.path.is_symlink()
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe"])
+def test_a_list_that_is_no_file(node, kind):
+    node.path.mkdir() if kind == "folder" else os.mkfifo(node.path)
+    for check_mode in (True, False):
+        with pytest.raises(OptionError, match="can't be read: Is a directory" if kind == "folder" else "is not a regular file"):
+            node.task(check_mode, names=["ip_vs"])
+    assert not node.runs
+
+
 def test_another_kernel_cannot_be_loaded_from(node):
     node.kernel("6.99-image", loadable=[IPVS + "ip_vs.ko"])
     with pytest.raises(OptionError, match="set load: false"):

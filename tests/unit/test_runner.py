@@ -111,3 +111,29 @@ def test_write_file(tmp_path):
     assert target.read_bytes() == b"two\xff\n"
     assert module.modes == [0o644], "a file that is there keeps its mode"
     assert os.listdir(tmp_path) == ["file.conf"]
+
+
+def test_write_file_writes_through_a_symbolic_link(tmp_path):
+    (tmp_path / "kept").mkdir()
+    target, link, other = tmp_path / "kept/file.conf", tmp_path / "file.conf", tmp_path / "other.conf"
+    module = FakeModule(tmpdir=str(tmp_path))
+    link.symlink_to("kept/file.conf")
+    other.symlink_to(link)
+    for path, text in ((link, "one\n"), (other, "two\n")):  # at first to a file that isn't there yet
+        _runner.write_file(module, str(path), text)
+        assert path.is_symlink() and target.read_text() == text
+    assert not target.is_symlink() and module.modes == [0o644]
+
+
+def test_write_file_replaces_nothing_but_files(tmp_path):
+    module = FakeModule(tmpdir=str(tmp_path))
+    pipe, masked, folder, endless = [tmp_path / name for name in ("pipe", "masked.conf", "folder", "endless.conf")]
+    os.mkfifo(pipe)
+    masked.symlink_to(pipe)
+    folder.mkdir()
+    endless.symlink_to(endless)
+    for path in (pipe, masked, folder, endless):
+        with pytest.raises(IpvsError, match="is not a regular file"):
+            _runner.write_file(module, str(path), "one\n")
+    assert sorted(os.listdir(tmp_path)) == ["endless.conf", "folder", "masked.conf", "pipe"] and os.listdir(folder) == []
+    assert masked.is_symlink() and pipe.is_fifo()
