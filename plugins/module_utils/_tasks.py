@@ -10,7 +10,17 @@ that tests can put another in its place.
 
 from __future__ import annotations
 
-from ansible_collections.lvs.ipvs.plugins.module_utils import _drain, _kmod, _model, _nearest, _netlink, _plan, _prune, _rules
+from ansible_collections.lvs.ipvs.plugins.module_utils import (
+    _drain,
+    _kmod,
+    _model,
+    _multicast,
+    _nearest,
+    _netlink,
+    _plan,
+    _prune,
+    _rules,
+)
 from ansible_collections.lvs.ipvs.plugins.module_utils._answer import Answer
 from ansible_collections.lvs.ipvs.plugins.module_utils._apply import reconcile
 from ansible_collections.lvs.ipvs.plugins.module_utils._errors import IpvsError, OptionError
@@ -368,9 +378,21 @@ def manage_sync_daemon(options, context):
     absent = options["state"] == "absent"
     wish = _model.daemon_wish(options)
     with _open(options, context, load=not absent) as kernel:
-        plan = reconcile(
-            kernel, lambda kernel: kernel.daemons(), lambda current: _plan.plan_daemon(current, wish, absent), context.check_mode
-        )
+        old = kernel.daemons().get(wish.role)
+
+        def plan(current):
+            made = _plan.plan_daemon(current, wish, absent)
+            for operation in made.operations:
+                if operation.kind == _plan.START_DAEMON:
+                    _check_start(operation.after, kernel, options, context)
+            return made
+
+        try:
+            plan = reconcile(kernel, lambda kernel: kernel.daemons(), plan, context.check_mode)
+        except OptionError:
+            raise  # nothing was stopped
+        except IpvsError as error:
+            raise _with_daemon(error, kernel, old) from error
         if plan.operations and not absent and not context.check_mode:
             plan = plan._replace(after=kernel.daemons())
     daemon = plan.after.get(wish.role)
@@ -379,6 +401,32 @@ def manage_sync_daemon(options, context):
         return "".join(_rules.render_daemon(each) + "\n" for role, each in sorted(daemons.items()) if role == wish.role)
 
     return _answer(plan, context, {"sync_daemon": dict(daemon._asdict()) if daemon else None}, render)
+
+
+def _check_start(daemon, kernel, options, context):
+    """Raise where the kernel would refuse to start the daemon: found out before the one that runs is stopped."""
+    warning = _multicast.check_daemon(daemon, options["netns"])
+    if warning:
+        context.warn(warning)
+    for ident, entry in kernel.read().items():
+        for server in entry.servers:
+            if _model.family_of(server.address) != ident.family:
+                raise IpvsError(
+                    f"a sync daemon cannot run while a server has another address family than its service: {server} of service {ident}. "
+                    "Remove that server first."
+                )
+
+
+def _with_daemon(error, kernel, old):
+    """The error, with what became of the daemon that ran before."""
+    if old is None:
+        return error
+    try:
+        runs = kernel.daemons().get(old.role) == old
+    except IpvsError:
+        return error
+    now = "runs as before: ipvsadm %s" % _rules.render_daemon(old) if runs else "that ran before does not run"
+    return IpvsError("%s The %s sync daemon %s" % (error, old.role, now), **error.details)
 
 
 def zero_counters(options, context):

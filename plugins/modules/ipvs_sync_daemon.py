@@ -16,6 +16,8 @@ description:
     them in, so that they live on when another director takes over.
   - A daemon is changed by stopping it and starting it anew; it does not run for a moment in between. An option that is left out
     keeps the value that the running daemon has.
+  - Before anything is stopped, in check mode too, the task checks that the interface exists and that the kernel can use the group and
+    the port on it. If the daemon still does not start, the one that ran before is started again, and the error says so.
 options:
   role:
     description:
@@ -26,6 +28,7 @@ options:
   interface:
     description:
       - The interface for the multicast. Needed where the daemon doesn't run yet.
+      - A master needs an interface that is up. With an IPv4 group it should have an IPv4 address; the task warns if it has none.
     type: str
   sync_id:
     description:
@@ -34,11 +37,13 @@ options:
   max_length:
     description:
       - Length of sync messages, in bytes of UDP payload. Left out, the kernel derives it from the MTU of the interface.
-      - The kernel raises it to V(1024) for a backup, and lowers it to what fits into a packet; that is what is compared.
+      - The kernel raises it to V(1024) for a backup, and lowers it to what fits into a packet; that is what is compared. It takes a
+        length above the MTU, and sends such messages in fragments.
     type: int
   multicast_group:
     description:
       - The multicast address, IPv4 or IPv6. The kernel's default is V(224.0.0.81).
+      - A master with an IPv6 group needs an interface with an IPv6 address.
     type: str
   multicast_port:
     description:

@@ -6,10 +6,14 @@ from __future__ import annotations
 import re
 import socket
 import subprocess
+from pathlib import Path
 
 import pytest
 
-from .conftest import eventually
+from ansible_collections.lvs.ipvs.plugins.module_utils import _model, _plan
+from ansible_collections.lvs.ipvs.plugins.module_utils._netlink import Kernel
+
+from .conftest import ModuleFailed, eventually
 
 DAEMON = {"role": "master", "interface": "lo"}
 
@@ -126,9 +130,46 @@ def test_a_length_with_a_group_of_ipv6(daemons):
     assert result["sync_daemon"]["max_length"] == 65487
 
 
-def test_a_group_that_the_interface_cannot_reach(daemons):
-    failed = daemons.fails("ipvs_sync_daemon", **DAEMON, multicast_group="ff02::81")
-    assert "multicast_group: 'ff02::81'" in failed["msg"] and "'lo'" in failed["msg"]
+def sync_threads():
+    """The kernel's threads of sync daemons, of all namespaces."""
+    names = {path.parent: path.read_text() for path in Path("/proc").glob("[0-9]*/comm")}
+    return {path for path, name in names.items() if name.startswith("ipvs-")}
+
+
+LINKS = """\
+link add down0 type dummy
+link add small0 mtu 1000 type dummy
+link set small0 up
+link add tiny.0 mtu 60 type dummy
+link set tiny.0 up
+"""
+
+
+def test_what_is_refused_beforehand_is_what_the_kernel_would_refuse(daemons):
+    """An interface that isn't there, one that is down, and such as have no IPv6, or no IPv4 either."""
+    subprocess.run(["ip", "-batch", "-"], input=LINKS, text=True, check=True)
+    options = {"sync_id": 0, "max_length": None, "multicast_port": 8848, "multicast_ttl": 1}
+    differing, refused = [], 0
+    with Kernel() as kernel:
+        for role in ("master", "backup"):
+            for interface in ("lo", "eth7", "down0", "small0", "tiny.0", "nosuch0"):
+                for group in ("224.0.0.81", "239.1.1.1", "ff02::81", "ff05::81"):
+                    daemon = _model.Daemon(role, interface, multicast_group=group, **options)
+                    [outcome] = kernel.apply([_plan.Operation(_plan.START_DAEMON, None, None, daemon)])
+                    if outcome == 0:
+                        kernel.apply([_plan.Operation(_plan.STOP_DAEMON, None, daemon, None)])
+                    refused += outcome != 0
+                    if (outcome == 0) != succeeds(daemons, role=role, interface=interface, multicast_group=group):
+                        differing.append((role, interface, group, outcome))
+    assert not differing and refused >= 16
+
+
+def succeeds(daemons, **options):
+    try:
+        return daemons.module("ipvs_sync_daemon", check=True, **options)["changed"]
+    except ModuleFailed as failure:
+        assert re.match("(interface|multicast_group): '", failure.result["msg"])
+        return False
 
 
 def test_a_daemon_is_changed_by_stop_and_start_and_keeps_what_is_left_out(daemons):
@@ -149,11 +190,47 @@ def test_a_daemon_is_stopped_right_after_it_was_started(daemons):
     assert daemons_of(daemons) == {}
 
 
-def test_a_daemon_that_cannot_be_changed_runs_on_as_it_was(daemons):
-    before = daemons.module("ipvs_sync_daemon", **DAEMON, sync_id=7)["sync_daemon"]
-    failed = daemons.fails("ipvs_sync_daemon", role="master", interface="nosuch0")
-    assert "interface: 'nosuch0'" in failed["msg"] and "was undone" in failed["msg"]
+def test_a_daemon_that_cannot_be_changed_runs_on(daemons, netns):
+    """It isn't stopped and started again: its thread stays. So for a port that somebody else has taken."""
+    for role, wrong in (
+        ("master", {"interface": "nosuch0"}),
+        ("master", {"multicast_group": "ff02::81"}),
+        ("backup", {"multicast_port": 8849}),
+    ):
+        before = daemons.module("ipvs_sync_daemon", role=role, interface="lo", sync_id=7)["sync_daemon"]
+        threads = sync_threads()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+            other.bind(("224.0.0.81", 8849))
+            for options in ({"check": True}, {}, {"netns": netns}):
+                failed = daemons.fails("ipvs_sync_daemon", role=role, **wrong, **options)
+                assert failed["msg"].startswith(f"{next(iter(wrong))}: ")
+        assert sync_threads() == threads and len(threads) >= 1
+        assert daemons.module("ipvs_info")["sync_daemons"] == [before]
+        daemons.module("ipvs_sync_daemon", role=role, state="absent")
+
+
+def test_a_daemon_that_does_not_start_all_the_same_gives_way_to_the_one_that_ran(daemons):
+    """With two threads the kernel takes the port after it as well, which nothing can tell before."""
+    Path("/proc/sys/net/ipv4/vs/sync_ports").write_text("2")
+    before = daemons.module("ipvs_sync_daemon", role="backup", interface="lo", multicast_port=9000)["sync_daemon"]
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("224.0.0.81", 8849))
+        failed = daemons.fails("ipvs_sync_daemon", role="backup", multicast_port=8848)
+    assert "EADDRINUSE" in failed["msg"]
+    assert "The backup sync daemon runs as before: ipvsadm --start-daemon backup --mcast-interface lo" in failed["msg"]
     assert daemons.module("ipvs_info")["sync_daemons"] == [before]
+
+
+def test_a_master_without_an_address(daemons):
+    assert "eth7 has no IPv4 address" in daemons.module("ipvs_sync_daemon", role="master", interface="eth7")["warnings"][0]
+    assert "warnings" not in daemons.module("ipvs_sync_daemon", role="master", interface="lo")
+
+
+def test_no_daemon_beside_a_server_of_the_other_family(daemons):
+    daemons.fill("-A -t 203.0.113.80:80 -s rr\n-a -t 203.0.113.80:80 -r [2001:db8::11]:80 -i -w 1 --tun-type ipip\n")
+    for check in (True, False):
+        failed = daemons.fails("ipvs_sync_daemon", **DAEMON, check=check)
+        assert "[2001:db8::11]:80 of service tcp 203.0.113.80:80" in failed["msg"]
 
 
 # ipvs_counters
