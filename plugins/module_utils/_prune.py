@@ -7,13 +7,9 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 
-from ansible_collections.lvs.ipvs.plugins.module_utils import _model, _netns, _plan
+from ansible_collections.lvs.ipvs.plugins.module_utils import _model, _owners, _plan
 from ansible_collections.lvs.ipvs.plugins.module_utils._errors import IpvsError, OptionError
-
-_OTHER_PROGRAMS = ("keepalived", "ldirectord")
-_KUBE_INTERFACE = "kube-ipvs0"
 
 
 def rule(options):
@@ -89,34 +85,10 @@ def refuse_others(plan, options):
     removed = [operation for operation in plan.operations if operation.kind == _plan.DELETE_SERVICE]
     if not removed or options["prune_scope"] is not None or options["prune_force"]:
         return
-    owners = _owners(options["netns"])
+    owners = _owners.find(options["netns"])
     if owners:
         raise IpvsError(
             "prune would remove %d services that are not listed (%s), and others keep services here: %s. "
             "Set prune_scope to the addresses, fwmarks or protocols that are yours, or prune_force: true to remove them all."
             % (len(removed), _shown(removed), ", ".join(owners))
         )
-
-
-def _owners(netns):
-    owners = []
-    with _netns.inside(netns):
-        with open("/proc/thread-self/net/dev", encoding="utf-8") as devices:
-            if any(line.strip().startswith(_KUBE_INTERFACE + ":") for line in devices):
-                owners.append("kube-proxy (interface %s)" % _KUBE_INTERFACE)
-    for name in sorted(_running() & set(_OTHER_PROGRAMS)):
-        owners.append("%s (running)" % name)
-    return owners
-
-
-def _running():
-    """The names of all running programs."""
-    names = set()
-    for pid in os.listdir("/proc"):
-        if pid.isdigit():
-            try:
-                with open("/proc/%s/comm" % pid, encoding="utf-8", errors="replace") as comm:
-                    names.add(comm.read().strip())
-            except OSError:
-                continue  # it ended meanwhile
-    return names

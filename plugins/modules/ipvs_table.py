@@ -34,8 +34,10 @@ options:
         O(purge_servers).
       - Where no service is listed, this refuses to remove any without O(prune_force), because an empty list is usually a mistake.
       - With O(state=absent) it has no effect.
-      - Without O(prune_scope) this refuses to remove services where it sees that others keep services here, which are kube-proxy
-        (an interface C(kube-ipvs0)) and a running C(keepalived) or C(ldirectord).
+      - Without O(prune_scope) the task refuses to remove services if another program keeps services in the same network namespace, and
+        names it. These are kube-proxy (an interface C(kube-ipvs0)), kube-router with its service proxy (or an interface
+        C(kube-dummy-if)), C(ldirectord), and C(keepalived) with a C(virtual_server) in its configuration.
+      - A C(keepalived) that only runs VRRP is no obstacle. If its configuration cannot be read, it counts as one.
     type: bool
     default: false
   prune_scope:

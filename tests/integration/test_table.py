@@ -3,10 +3,8 @@
 
 from __future__ import annotations
 
-import ctypes
-import multiprocessing
+import shutil
 import subprocess
-import time
 
 import pytest
 
@@ -197,22 +195,17 @@ def kube_proxy(ipvs):
 
 @pytest.fixture
 def keepalived(tmp_path):
-    """A process of that name."""
-
-    def name_it():
-        ctypes.CDLL(None).prctl(15, b"keepalived")  # PR_SET_NAME, undone by exec: so a Python that lives on
-        time.sleep(600)
-
-    process = multiprocessing.get_context("fork").Process(target=name_it, daemon=True)
-    process.start()
-    while open(f"/proc/{process.pid}/comm").read().strip() != "keepalived":
-        time.sleep(0.01)
-    yield
-    process.kill()
-    process.join()
+    """A process that looks like keepalived with a virtual server; its configuration file."""
+    program, configuration = tmp_path / "keepalived", tmp_path / "lvs.conf"
+    shutil.copy("/usr/bin/tail", program)  # which takes -f, too
+    configuration.write_text("virtual_server 203.0.113.80 80 {\n}\n")
+    with subprocess.Popen([program, "-f", configuration], stdout=subprocess.PIPE) as process:
+        process.stdout.readline()  # now it runs
+        yield configuration
+        process.kill()
 
 
-@pytest.mark.parametrize("owner, words", [("kube_proxy", "kube-proxy (interface kube-ipvs0)"), ("keepalived", "keepalived (running)")])
+@pytest.mark.parametrize("owner, words", [("kube_proxy", "kube-proxy (interface kube-ipvs0)"), ("keepalived", "keepalived (running, with virtual servers in ")])
 def test_prune_refuses_where_others_keep_services(ipvs, request, owner, words):
     ipvs.fill(TABLE)
     request.getfixturevalue(owner)
@@ -227,6 +220,21 @@ def test_prune_refuses_where_others_keep_services(ipvs, request, owner, words):
     assert len(services_of(ipvs)) == 6
     ipvs.twice("ipvs_table", **wish, prune_force=True)
     assert services_of(ipvs) == ["-t 203.0.113.80:80"]
+
+
+def test_a_keepalived_without_virtual_servers_is_no_reason(ipvs, keepalived):
+    keepalived.write_text("vrrp_instance one {\n}\n")
+    ipvs.fill(TABLE)
+    ipvs.twice("ipvs_table", services=[WEB], prune=True)
+    assert services_of(ipvs) == ["-t 203.0.113.80:80"]
+
+
+def test_a_keepalived_in_another_namespace_is_no_reason(ipvs, keepalived):
+    ipvs.fill(TABLE)
+    with new_netns() as other:
+        ipvs.fill(TABLE)
+        ipvs.twice("ipvs_table", services=[WEB], prune=True, netns=other)
+        assert "keepalived" in ipvs.fails("ipvs_table", services=[WEB], prune=True, netns=ipvs.netns)["msg"]
 
 
 def test_the_interface_of_kube_proxy_in_another_namespace_is_no_reason(ipvs, kube_proxy):

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.lvs.ipvs.plugins.module_utils import _model, _plan, _prune
+from ansible_collections.lvs.ipvs.plugins.module_utils import _model, _owners, _plan, _prune
 from ansible_collections.lvs.ipvs.plugins.module_utils._errors import IpvsError, OptionError
 
 WEB = _model.service_id({"address": "203.0.113.80", "port": 80})
@@ -74,9 +74,11 @@ REMOVAL = plan(*[(_plan.DELETE_SERVICE, ident) for ident in ALL])
 
 
 def test_refused_where_others_keep_services(monkeypatch):
-    monkeypatch.setattr(_prune, "_running", lambda: {"bash", "keepalived", "ldirectord"})
-    with pytest.raises(IpvsError, match=r"5 services .*tcp 203.0.113.80:80.*keepalived \(running\), ldirectord \(running\).*prune_scope"):
-        _prune.refuse_others(REMOVAL, options())
+    asked = []
+    monkeypatch.setattr(_owners, "find", lambda netns: asked.append(netns) or ["keepalived (x)", "ldirectord (running)"])
+    with pytest.raises(IpvsError, match=r"5 services .*tcp 203.0.113.80:80.*here: keepalived \(x\), ldirectord \(running\).*prune_scope"):
+        _prune.refuse_others(REMOVAL, options(netns="blue"))
+    assert asked == ["blue"]
     more = plan(*[(_plan.DELETE_SERVICE, MARK._replace(fwmark=mark)) for mark in range(1, 8)])
     with pytest.raises(IpvsError, match="fwmark 5 and more"):
         _prune.refuse_others(more, options())
@@ -87,10 +89,5 @@ def test_refused_where_others_keep_services(monkeypatch):
 
 
 def test_nobody_else_is_here(monkeypatch):
-    monkeypatch.setattr(_prune, "_running", lambda: {"bash", "keepalived-exporter"})
+    monkeypatch.setattr(_owners, "find", lambda netns: [])
     _prune.refuse_others(REMOVAL, options())
-
-
-def test_this_process_is_among_the_running():
-    with open("/proc/self/comm", encoding="utf-8") as comm:
-        assert comm.read().strip() in _prune._running()

@@ -7,7 +7,7 @@ import errno
 
 import pytest
 
-from ansible_collections.lvs.ipvs.plugins.module_utils import _kmod, _model, _multicast, _netlink, _schema, _tasks
+from ansible_collections.lvs.ipvs.plugins.module_utils import _kmod, _model, _multicast, _netlink, _owners, _schema, _tasks
 from ansible_collections.lvs.ipvs.plugins.module_utils._answer import Context
 from ansible_collections.lvs.ipvs.plugins.module_utils._errors import IpvsError, NoIpvs, OptionError
 
@@ -91,7 +91,7 @@ CHANGES = [
 
 @pytest.mark.parametrize("task, options", CHANGES, ids=lambda value: getattr(value, "__name__", ""))
 def test_a_check_writes_nothing_and_foretells_the_answer(node, monkeypatch, task, options):
-    monkeypatch.setattr(_tasks._prune, "_owners", lambda netns: [])
+    monkeypatch.setattr(_owners, "find", lambda netns: [])
     node.run(_tasks.manage_service, **dict(WEB, port=81), servers=[NAT])
     ident = _model.ServiceId(_model.IPV4, 6, "203.0.113.80", 81, 0)
     node.kernel.counters[ident] = _schema.Statistics(connections=1)
