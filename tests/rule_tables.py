@@ -301,6 +301,7 @@ REFUSED = [
     ("--set 1 2", 1, "--set", "three numbers"),
     ("--set 1 2 3 4", 13, "4", "three numbers"),
     ("--set=1 2 3", 1, "--set=1", "takes no value"),
+    ("--set 1 2 3 -w 5", 13, "-w", "no place in a rule with --set"),
     ("--set 1 2 x", 11, "x", "a number is needed"),
     ("--set 1 2678401 3", 9, "2678401", "0 to 2678400"),
     ("--set 1 2 -1", 11, "-1", "no option -1"),

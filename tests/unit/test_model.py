@@ -94,6 +94,25 @@ def test_nothing_and_zero_are_two_things():
         assert _model.overlay_server(wish, ten).weight == result
 
 
+@pytest.mark.parametrize(
+    "tunnel_type, checksum, left",
+    [
+        ("gre", "remcsum", ("gre", 0, "none")),
+        ("gre", "csum", ("gre", 0, "csum")),
+        ("ipip", "remcsum", ("ipip", 0, "none")),
+        ("ipip", "csum", ("ipip", 0, "none")),
+        ("gue", "remcsum", ("gue", 6080, "remcsum")),
+    ],
+)
+def test_another_type_of_tunnel_keeps_what_it_can_have_of_a_gue_tunnel(tunnel_type, checksum, left):
+    gue = {"address": "198.51.100.11", "forward_method": "tun", "tunnel_type": "gue", "tunnel_port": 6080, "tunnel_checksum": checksum}
+    server = _model.overlay_server(_model.server_wish(gue, WEB))
+    wish = _model.server_wish({"address": "198.51.100.11", "tunnel_type": tunnel_type}, WEB)
+    changed = _model.overlay_server(wish, server)
+    assert (changed.tunnel_type, changed.tunnel_port, changed.tunnel_checksum) == left
+    _model.check_server(changed, WEB, wish)
+
+
 def test_flags_have_one_order_and_none_is_not_empty():
     options = {"fwmark": 7, "scheduler_flags": ["flag_3", "fallback", "flag_3"]}
     wish = _model.service_wish(options)

@@ -99,6 +99,45 @@ def test_a_wish_without_servers_says_nothing_of_them():
     assert [operation.kind for operation in emptied.operations] == [_plan.DELETE_SERVER]
 
 
+@pytest.mark.parametrize("default", [{"tunnel_type": "ipip"}, {"tunnel_port": 0}, {"tunnel_checksum": "none"}])
+def test_a_tunnels_default_is_refused_on_a_server_that_is_none(default):
+    """It is what a server without a tunnel holds, so nothing would change; yet whoever names it takes the server for a tunnel."""
+    ident = _model.ServiceId(_model.IPV4, 0, "", 0, 7)
+    server = _model.overlay_server(_model.server_wish({"address": "198.51.100.1"}, ident))
+    current = {ident: _model.Entry(_model.overlay_service(_model.Service(ident)), {server.id: server})}
+    wish = _model.server_wish({"address": "198.51.100.1", **default}, ident)
+    with pytest.raises(OptionError, match="need forward_method tun; this server's is dr") as error:
+        _plan.plan_server(current, ident, wish)
+    assert error.value.option in default
+    tunnel = server._replace(forward_method="tun")
+    assert not _plan.plan_server({ident: current[ident]._replace(servers={server.id: tunnel})}, ident, wish).operations
+
+
+WEB = _model.ServiceId(_model.IPV4, _model.PROTOCOLS["tcp"], "203.0.113.80", 80, 0)
+RS1 = _model.Server(_model.ServerId("2001:db8::11", 8080))
+MASTER = _model.Daemon("master")
+
+
+@pytest.mark.parametrize(
+    "operation, text",
+    [
+        ((_plan.ADD_SERVICE, WEB, None, _model.Service(WEB)), "add service tcp 203.0.113.80:80"),
+        ((_plan.DELETE_SERVICE, WEB, _model.Entry(_model.Service(WEB), {}), None), "delete service tcp 203.0.113.80:80"),
+        ((_plan.ADD_SERVER, WEB, None, RS1), "add server [2001:db8::11]:8080 of service tcp 203.0.113.80:80"),
+        ((_plan.EDIT_SERVER, WEB, RS1, RS1), "edit server [2001:db8::11]:8080 of service tcp 203.0.113.80:80"),
+        ((_plan.DELETE_SERVER, WEB, RS1, None), "delete server [2001:db8::11]:8080 of service tcp 203.0.113.80:80"),
+        ((_plan.FLUSH, None, {}, None), "delete all services"),
+        ((_plan.SET_TIMEOUTS, None, _model.Timeouts(1, 2, 3), _model.Timeouts(1, 2, 4)), "set timeouts"),
+        ((_plan.START_DAEMON, None, None, MASTER), "start daemon (master)"),
+        ((_plan.STOP_DAEMON, None, MASTER, None), "stop daemon (master)"),
+        ((_plan.ZERO, WEB, None, None), "zero counters tcp 203.0.113.80:80"),
+        ((_plan.ZERO, None, None, None), "zero counters"),
+    ],
+)
+def test_an_operation_says_what_it_does_to_what(operation, text):
+    assert str(_plan.Operation(*operation)) == text
+
+
 def test_an_error_comes_before_any_operation_and_tells_where():
     wanted = _model.table_wish([{"fwmark": 7}, {"address": "203.0.113.80", "port": 0}])
     with pytest.raises(OptionError) as error:
