@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A stand-in for ``_netlink.Kernel``: a table in memory that refuses what the kernel refuses, with the kernel's error numbers.
 
-It cannot show how the real one reads and writes messages; tests/integration has that.
+tests/integration/test_fake_kernel.py holds it against the real one. It cannot show how that reads and writes messages.
 """
 
 from __future__ import annotations
 
 import errno
+import ipaddress
 
 from ansible_collections.lvs.ipvs.plugins.module_utils import _model, _plan, _schema
+from tests import rule_tables
 
 IDLE = (_schema.Connections(0, 0, 0), _schema.Statistics())
 
@@ -18,6 +20,7 @@ class FakeKernel:
 
     ``refuse``: {index of an operation over the life of the kernel: outcome to give it}, an errno or None (the answer is lost,
     and so is the operation). ``meddle``: a list of functions ``(kernel) -> None``, one of which is called before each apply.
+    ``schedulers``, ``engines``: the names that it knows.
     """
 
     def __init__(self, table=None, timeouts=None, daemons=None, read_only=False):
@@ -25,6 +28,8 @@ class FakeKernel:
         self.known_timeouts = timeouts or _model.Timeouts(900, 120, 300)
         self.running_daemons = dict(daemons or {})
         self.counters = {}
+        self.schedulers = set(rule_tables.SCHEDULERS)
+        self.engines = {"", "sip"}
         self.read_only = read_only
         self.refuse = {}
         self.meddle = []
@@ -76,38 +81,54 @@ class FakeKernel:
         if kind in (_plan.START_DAEMON, _plan.STOP_DAEMON):
             return self._daemon(kind, before, after)
         if kind == _plan.SET_TIMEOUTS:
-            self.known_timeouts = after
-            return 0
-        if kind == _plan.ADD_SERVICE:
-            if ident in self.table:
-                return errno.EEXIST
-            self.table[ident] = _model.Entry(after, {})
+            self.known_timeouts = _model.Timeouts(*[new or old for new, old in zip(after, self.known_timeouts, strict=True)])
             return 0
         if kind == _plan.FLUSH:
             self.table.clear()
             return 0
-        if kind == _plan.ZERO:
-            if ident is not None and ident not in self.table:
-                return errno.ESRCH
-            for key in list(self.counters):  # a ServiceId, or one and a ServerId
-                if ident is None or ident in (key, key[0]):
-                    del self.counters[key]
+        if kind == _plan.ZERO and ident is None:
+            self.counters.clear()
             return 0
-        if ident not in self.table:
+        if kind == _plan.ADD_SERVICE:
+            if ident in self.table:
+                return errno.EEXIST
+        elif ident not in self.table:
             return errno.ESRCH
-        entry = self.table[ident]
-        if kind == _plan.EDIT_SERVICE:
-            self.table[ident] = entry._replace(service=after)
+        if kind == _plan.ZERO:
+            self._zero(ident)
         elif kind == _plan.DELETE_SERVICE:
             del self.table[ident]
-        elif kind == _plan.ADD_SERVER and after.id in entry.servers:
-            return errno.EEXIST
-        elif kind != _plan.ADD_SERVER and (after or before).id not in entry.servers:
-            return errno.ENOENT
-        elif kind == _plan.DELETE_SERVER:
-            del entry.servers[before.id]
+        elif kind in (_plan.ADD_SERVICE, _plan.EDIT_SERVICE):
+            if after.scheduler not in self.schedulers or after.persistence_engine not in self.engines:
+                return errno.ENOENT
+            self.table[ident] = _model.Entry(after, self.table[ident].servers if kind == _plan.EDIT_SERVICE else {})
         else:
-            entry.servers[after.id] = after
+            return self._server(kind, self.table[ident], before, after)
+        return 0
+
+    def _zero(self, ident):
+        for key in list(self.counters):  # a ServiceId, or one and a ServerId
+            if ident in (key, key[0]):
+                del self.counters[key]
+
+    def _server(self, kind, entry, before, after):
+        if kind == _plan.DELETE_SERVER:
+            return 0 if entry.servers.pop(before.id, None) else errno.ENOENT
+        if _model.family_of(after.id.address) != entry.service.id.family and (self.running_daemons or after.forward_method != "tun"):
+            return errno.EINVAL
+        if after.weight > _model.MAX_WEIGHT or after.lower_threshold > after.upper_threshold:
+            return errno.ERANGE
+        if after.forward_method == "tun" and after.tunnel_type == "gue" and not after.tunnel_port:
+            return errno.EINVAL
+        if kind == _plan.EDIT_SERVER and after.id not in entry.servers:
+            return errno.ENOENT
+        if kind == _plan.ADD_SERVER:
+            if after.id in entry.servers:
+                return errno.EEXIST
+            address = ipaddress.ip_address(after.id.address)
+            if address.is_multicast or address.is_unspecified or str(address) == "255.255.255.255":
+                return errno.EINVAL
+        entry.servers[after.id] = after
         return 0
 
     def _daemon(self, kind, before, after):
@@ -115,6 +136,8 @@ class FakeKernel:
             return 0 if self.running_daemons.pop(before.role, None) else errno.ESRCH
         if after.role in self.running_daemons:
             return errno.EEXIST
+        if any(_model.family_of(server.address) != ident.family for ident, entry in self.table.items() for server in entry.servers):
+            return errno.EINVAL
         self.running_daemons[after.role] = after._replace(max_length=after.max_length or 1472)
         return 0
 

@@ -162,6 +162,8 @@ def test_schedulers_and_engines_are_looked_up_before_anything_is_touched(node, m
 @pytest.mark.parametrize("state", ["loaded", "builtin", "loadable", "unknown"])
 def test_a_scheduler_from_elsewhere_is_the_kernels_to_judge(node, state):
     node.modules = {"ip_vs_ours": state, "ip_vs_pe_ours": state}
+    node.kernel.schedulers.add("ours")
+    node.kernel.engines.add("ours")
     options = dict(WEB, scheduler="ours", persistence_engine="ours", persistence_timeout=60)
     assert node.check(_tasks.manage_service, **options).changed
     assert node.run(_tasks.manage_service, **options).values["service"]["scheduler"] == "ours"
