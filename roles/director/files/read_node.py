@@ -4,9 +4,9 @@
 
 """Everything that a role wants to know of a node, in one round trip. Changes nothing.
 
-    python3 read_node.py REQUEST
+    python3 read_node.py < REQUEST
 
-REQUEST and the answer on standard output are JSON objects. Keys of the request, each of which may be missing:
+The request on standard input and the answer on standard output are JSON objects. Keys of the request, each of which may be missing:
 
 files      paths                                -> files: {path: text, or null where it isn't there}
 sysctls    {key: wished value, or null}, * in a key for any one name
@@ -35,13 +35,20 @@ import sys
 SWAP = str.maketrans("./", "/.")
 
 
+def run(command, text=""):
+    """(standard output, whether it succeeded) of a command (a list) with this text on its standard input."""
+    pipe, null = subprocess.PIPE, subprocess.DEVNULL
+    try:
+        done = subprocess.run(command, input=text.encode(), stdout=pipe, stderr=null, env=dict(os.environ, LC_ALL="C"), check=False)
+    except OSError:
+        return "", False
+    return done.stdout.decode("utf-8", "replace"), done.returncode == 0
+
+
 def output(command):
     """Standard output of a command (a list), or None where it failed or isn't there."""
-    try:
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=dict(os.environ, LC_ALL="C"), check=False)
-    except OSError:
-        return None
-    return done.stdout.decode("utf-8", "replace") if done.returncode == 0 else None
+    text, succeeded = run(command)
+    return text if succeeded else None
 
 
 def text_of(path):
@@ -71,11 +78,17 @@ def compare_sysctls(wishes):
     return values, wrong, lacking
 
 
-def spelled(literal):
+def is_address(literal):
     try:
-        return str(ipaddress.ip_address(literal))
+        ipaddress.ip_address(literal)
     except ValueError:
-        return literal  # the module that it is meant for says what is wrong with it
+        return False
+    return True
+
+
+def spelled(literal):
+    # The module that it is meant for says what is wrong with one that is none.
+    return str(ipaddress.ip_address(literal)) if is_address(literal) else literal
 
 
 def placed(address, prefix_length, interface):
@@ -95,20 +108,29 @@ def links_and_addresses():
     return links, local
 
 
-def interface_towards(address):
-    """The interface by which this node would reach an address that isn't its own."""
-    routes = json.loads(output(["ip", "-json", "route", "get", address]) or "[]")
-    interface = routes[0].get("dev") if routes else None
-    return None if interface == "lo" else interface
+def routed(addresses):
+    """{address: the interface by which this node would reach it, as it isn't its own}, without those that no interface leads to."""
+    text, _succeeded = run(["ip", "-json", "-force", "-batch", "-"], "".join("route get %s\n" % address for address in addresses))
+    interfaces, start = {}, text.find("[")
+    while start >= 0:  # an array for each answer
+        routes, end = json.JSONDecoder().raw_decode(text, start)
+        interfaces.update((route["dst"], route["dev"]) for route in routes if "dev" in route and route["dev"] != "lo")
+        start = text.find("[", end)
+    return interfaces
 
 
-def completed(vip, local, default):
-    if isinstance(vip, str):
-        vip = {"address": vip}
-    address = spelled(vip["address"])
-    holders = [each["interface"] for each in local if each["address"] == address and each["interface"] != "lo"]
-    interface = vip.get("interface") or default or (holders + [interface_towards(address)])[0]
-    return placed(address, vip.get("prefix_length") or (128 if ":" in address else 32), interface)
+def completed(vips, local, default):
+    """Every virtual address with its prefix length and interface: the one that it names, the default, where it is, where its route leads."""
+    vips = [dict({"address": vip} if isinstance(vip, str) else vip) for vip in vips]
+    holders = {each["address"]: each["interface"] for each in reversed(local) if each["interface"] != "lo"}
+    for vip in vips:
+        vip["address"] = spelled(vip["address"])
+        vip["interface"] = vip.get("interface") or default or holders.get(vip["address"])
+    routes = routed([vip["address"] for vip in vips if not vip["interface"] and is_address(vip["address"])])
+    return [
+        placed(vip["address"], vip.get("prefix_length") or (128 if ":" in vip["address"] else 32), vip["interface"] or routes.get(vip["address"]))
+        for vip in vips
+    ]
 
 
 def ipvs():
@@ -118,7 +140,7 @@ def ipvs():
 
 
 def main():
-    request = json.loads(sys.argv[1])
+    request = json.load(sys.stdin)
     links, local = links_and_addresses()
     values, wrong, lacking = compare_sysctls(request.get("sysctls", {}))
     answer = {
@@ -128,7 +150,7 @@ def main():
         "lacking_sysctls": lacking,
         "commands": {name: output(command) for name, command in request.get("commands", {}).items()},
         "spelling": {literal: spelled(literal) for literal in request.get("addresses", [])},
-        "vips": [completed(vip, local, request.get("interface")) for vip in request.get("vips", [])],
+        "vips": completed(request.get("vips", []), local, request.get("interface")),
         "local": local,
         "links": links,
         "ipvs": ipvs(),
