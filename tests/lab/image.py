@@ -59,7 +59,8 @@ def image(suite):
         path = host.cache_dir() / f"{suite}-{recipe(suite)}.ext4"
         if not path.exists():
             build(suite, path)
-        os.utime(path)
+        # Not its mtime: a disk over it knows the image by that, and would not boot again.
+        os.utime(path, (time.time(), path.stat().st_mtime))
     return path
 
 
@@ -105,7 +106,7 @@ def prune(suite):
     """Remove images of SUITE that no checkout has asked for in a week, save those that a machine has its disk on."""
     used = {link.resolve() for link in host.user_dir().glob("*/lab.*/*/base")}
     for old in host.cache_dir().glob(f"{suite}-*.ext4"):
-        if old.resolve() not in used and old.stat().st_mtime < time.time() - KEPT:
+        if old.resolve() not in used and old.stat().st_atime < time.time() - KEPT:
             old.unlink()
 
 

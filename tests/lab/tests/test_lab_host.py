@@ -11,7 +11,7 @@ import time
 import pytest
 
 from tests.lab import Lab, LabError, cli, host
-from tests.lab.image import KEPT, prune
+from tests.lab.image import KEPT, image, prune, recipe
 from tests.lab.machines import Machine, yaml
 
 
@@ -69,6 +69,15 @@ def test_an_image_goes_when_nobody_has_asked_for_it_in_a_week(tmp_path, monkeypa
         assert [name for name, path in images.items() if path.exists()] == ["used", "recent"]
     finally:
         shutil.rmtree(theirs.parent.parent)
+
+
+def test_asking_for_an_image_leaves_the_time_by_which_disks_know_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("LVS_LAB_CACHE", str(tmp_path))
+    path = tmp_path / f"trixie-{recipe('trixie')}.ext4"
+    path.touch()
+    os.utime(path, (0, 1))
+    assert image("trixie") == path
+    assert path.stat().st_mtime == 1 and path.stat().st_atime > time.time() - KEPT
 
 
 def test_addresses_end_in_the_number_on_both_networks():
