@@ -73,7 +73,8 @@ def test_what_needs_no_ipvs_loads_none(without_ipvs):
     for check in (True, False):
         assert not run_module("ipvs_service", check=check, **WEB, state="absent")["changed"]
         assert not run_module("ipvs_server", check=check, **SERVER, state="absent")["changed"]
-        assert not run_module("ipvs_server", check=check, **SERVER, state="drained")["changed"]
+        with pytest.raises(ModuleFailed, match="there is no such virtual service, and nothing to drain"):
+            run_module("ipvs_server", check=check, **SERVER, state="drained")
         assert not run_module("ipvs_table", check=check, services=[WEB], state="absent")["changed"]
         assert not run_module("ipvs_table", check=check, services=[], prune=True)["changed"]
         assert not run_module("ipvs_timeouts", check=check, tcp=0)["changed"]
