@@ -98,7 +98,10 @@ CASES = {
         for address, kind in NOBODY.items()
     },
     **{
-        f"server {address}": (table(dict(address=virtual, port=80, servers=[{"address": address}])), [f"services[0].servers[0].address: '{address}': a real server needs", kind])
+        f"server {address}": (
+            table(dict(address=virtual, port=80, servers=[{"address": address}])),
+            [f"services[0].servers[0].address: '{address}': a real server needs", kind],
+        )
         for address, kind in NOBODY.items()
         for virtual in ["2001:db8::90" if ":" in address else "203.0.113.90"]
     },

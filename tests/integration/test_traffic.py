@@ -174,6 +174,11 @@ class Counters:
         self.ending.set()
         self.thread.join()
 
+    def wait(self):
+        """Until there is one more sample."""
+        taken = len(self.samples)
+        eventually(lambda: len(self.samples) > taken)
+
     def resets(self):
         """Those samples that have less than there was at the start."""
         return [each for each in self.samples if any(each.get(name) is None or each[name] < number for name, number in self.start.items())]
@@ -212,15 +217,13 @@ def test_a_task_that_fails_disturbs_nothing_meanwhile(ipvs, site, monkeypatch, k
     monkeypatch.setattr(_model, "check_server", lambda *arguments: None)
     one, two = open_connections(site, ["rs1", "rs2"])
     with one, two, Counters(ipvs) as counters:
-        taken = len(counters.samples)
         for services, options in REMOVALS.values():
             for _time in range(2):
                 with pytest.raises(ModuleFailed, match="the kernel answered") as failure:
                     ipvs.module("ipvs_table", services=failing(kind, services), **options)
                 assert "not undone" not in failure.value.result["msg"]
                 assert one.echo() and two.echo()
-                eventually(lambda: len(counters.samples) > taken)
-                taken = len(counters.samples)
+                counters.wait()
     assert not counters.resets(), (counters.start, counters.resets()[0])
     assert weights(ipvs) == {SERVERS["rs1"]: 1, SERVERS["rs2"]: 1}
 
