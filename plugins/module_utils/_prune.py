@@ -77,7 +77,8 @@ def refuse_emptiness(plan, wanted, options):
 
 
 def _shown(operations):
-    return ", ".join(str(operation.service) for operation in operations[:5]) + (" and more" if len(operations) > 5 else "")
+    idents = sorted((operation.service for operation in operations), key=_model.service_order)  # the kernel's own order is by chance
+    return ", ".join(str(ident) for ident in idents[:5]) + (" and more" if len(idents) > 5 else "")
 
 
 def refuse_others(plan, options):
