@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.lvs.ipvs.plugins.module_utils import _kmod
+
 KERNEL = os.uname().release
 
 
@@ -72,7 +74,7 @@ def test_every_scheduler_of_this_kernel_can_be_used(modules):
     folder = Path(f"/lib/modules/{KERNEL}/kernel/net/netfilter/ipvs")
     names = sorted(path.name.split(".")[0] for path in folder.iterdir())
     schedulers = [name[len("ip_vs_") :] for name in names if name.startswith("ip_vs_") and name not in ("ip_vs_ftp", "ip_vs_pe_sip")]
-    assert len(schedulers) > 10
+    assert len(schedulers) > 10 and set(schedulers) <= set(_kmod.SCHEDULERS)
     result = modules(schedulers=schedulers)
     assert [entry["state"] for entry in result["modules"]] == ["loaded"] * len(schedulers)
     assert {f"ip_vs_{name}" for name in schedulers} <= loaded()

@@ -142,6 +142,8 @@ def test_without_any_list_a_module_is_unknown_unless_it_is_loaded(tmp_path):
         ('ID="amzn"\nID_LIKE="fedora"', "6.1.141-155.222.amzn2023.x86_64", "kernel-modules-extra"),
         ('ID="rocky"\nID_LIKE="rhel centos fedora"\nVERSION_ID="9.5"', "5.14.0-503.el9.x86_64", "kernel-modules-core-5.14.0-503.el9.x86_64"),
         ('ID="almalinux"\nID_LIKE="rhel centos fedora"\nVERSION_ID="8.10"', "4.18.0-553.el8.x86_64", "kernel-core-4.18.0-553.el8.x86_64"),
+        ("ID=fedora\nVERSION_ID=41", "6.11.4-301.fc41.x86_64", "kernel-modules-core-6.11.4-301.fc41.x86_64"),
+        ('ID="rhel"\nVERSION_ID="10.0"', "6.12.0-55.el10.x86_64", "kernel-modules-core-6.12.0-55.el10.x86_64"),
         ('ID="ol"\nID_LIKE="fedora"', "5.15.0-300.el9uek.x86_64", "kernel-uek-modules-5.15.0-300.el9uek.x86_64"),
         ('ID="opensuse-leap"\nID_LIKE="suse opensuse"', "6.4.0-150600.21-default", "kernel-default"),
         ("ID=nowhere", "6.0", "distribution's full kernel package"),

@@ -153,3 +153,11 @@ def test_a_daemon_keeps_what_is_left_out():
 def test_timeouts_0_means_keep():
     current = _model.Timeouts(1, 2, 3)
     assert _model.overlay_timeouts(_model.timeouts_wish({"tcp": 0, "udp": 9}), current) == (1, 2, 9)
+
+
+def test_the_name_of_a_daemons_interface():
+    for name in ("e", "lo", "bond0.4094", "a" * 15):
+        assert _model.daemon_wish({"role": "master", "interface": name}).interface == name
+    for name in ("", "a" * 16, "a/b", "\N{LATIN SMALL LETTER E WITH ACUTE}th0"):
+        with pytest.raises(OptionError, match="interface: .*at most 15 characters"):
+            _model.daemon_wish({"role": "master", "interface": name})

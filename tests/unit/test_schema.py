@@ -188,6 +188,17 @@ def test_odd_attributes_are_read_or_refused(row):
             pass
 
 
+def test_what_stands_before_an_object_is_passed_over():
+    """Attributes of other numbers, with padding, and one whose length cannot be."""
+    server = _model.overlay_server(_model.Server(_model.ServerId("198.51.100.1", 80)))
+    packed = _schema.pack_server(server)
+    for before in (attribute(77, b""), attribute(77, b"x"), attribute(77, b"1234"), attribute(77, b"12345"), struct.pack("=HH", 0, 77), struct.pack("=HH", 3, 77)):
+        assert _schema.unpack_server(message(before + packed), _model.IPV4) == server
+    for without in (b"", attribute(77, b"x"), struct.pack("=HH", 0, 77)):
+        with pytest.raises(ValueError, match="without attribute 2"):
+            _schema.unpack_server(message(without), _model.IPV4)
+
+
 def test_a_datagram_that_was_cut_short():
     whole = struct.pack("=IHHIIBBH", 28, 30, 2, 5, 0, 4, 1, 0) + bytes(8)
     assert len(_schema.split_messages(whole + whole)) == 2
