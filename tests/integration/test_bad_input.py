@@ -7,6 +7,8 @@ import subprocess
 
 import pytest
 
+from .conftest import ModuleFailed
+
 pytestmark = pytest.mark.once
 
 BEFORE = """\
@@ -230,8 +232,6 @@ def test_every_case(ipvs):
 
 
 def failure(ipvs, module, options, check):
-    from .conftest import ModuleFailed
-
     try:
         return {"msg": "it did not fail: %s" % ipvs.module(module, check=check, **options)}
     except ModuleFailed as failed:
@@ -239,7 +239,7 @@ def failure(ipvs, module, options, check):
 
 
 def test_a_namespace_that_is_gone_leaves_us_where_we_are(ipvs):
-    with pytest.raises(Exception, match="netns"):
+    with pytest.raises(ModuleFailed, match="netns: 'nosuch': /run/netns/nosuch: No such file"):
         ipvs.module("ipvs_info", netns="nosuch")
     ipvs.twice("ipvs_service", fwmark=1)
     assert ipvs.saved() == ["-A -f 1 -s wlc"]

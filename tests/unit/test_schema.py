@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import socket
 import struct
+import sys
 
 import pytest
 from hypothesis import given
@@ -180,7 +181,7 @@ def test_an_odd_datagram_is_read_or_refused(data):
 
 @given(st.binary(max_size=80))
 def test_odd_attributes_are_read_or_refused(row):
-    """Never a wrong value, nor an error of another kind."""
+    """With no error but those that our callers know."""
     for kind, unpack in ((2, lambda found: _schema.unpack_server(found, _model.IPV4)), (1, _schema.unpack_service), (3, _schema.unpack_daemon)):
         try:
             unpack(message(attribute(kind, row)))
@@ -197,6 +198,44 @@ def test_what_stands_before_an_object_is_passed_over():
     for without in (b"", attribute(77, b"x"), struct.pack("=HH", 0, 77)):
         with pytest.raises(ValueError, match="without attribute 2"):
             _schema.unpack_server(message(without), _model.IPV4)
+
+
+LENGTHS = {1: 16, 2: 2, 3: 4, 4: 4, 5: 4, 6: 4, 7: 4, 8: 4, 9: 4, 11: 2, 13: 1, 14: 2, 15: 2}
+"""Of a server's attributes, those that have one length."""
+
+
+@given(st.data(), st.permutations(list(LENGTHS)))
+def test_a_server_is_what_its_attributes_say_or_refused(data, kinds):
+    """Never a wrong value: each attribute has any bytes, in any order; some are left out, and now and then one has another length."""
+    kinds = [kind for kind in kinds if kind in (1, 2, 3) or data.draw(st.booleans())]
+    row = {kind: data.draw(st.binary(min_size=LENGTHS[kind], max_size=LENGTHS[kind])) for kind in kinds}
+    row[3] = struct.pack("=I", data.draw(st.integers(0, 3)))
+    if 11 in row:
+        row[11] = struct.pack("=H", _model.IPV6)
+    wrong = data.draw(st.none() | st.sampled_from(kinds))
+    if wrong:
+        row[wrong] = data.draw(st.binary(max_size=20).filter(lambda value: len(value) != LENGTHS[wrong]))
+    whole = message(attribute(2, b"".join(attribute(kind, value) for kind, value in row.items())))
+    if wrong:
+        with pytest.raises(ValueError, match="attribute %d has %d bytes" % (wrong, len(row[wrong]))):
+            _schema.unpack_server(whole, _model.IPV4)
+        return
+    server, use, _counters = _schema.unpack_server_use(whole, _model.IPV4)
+
+    def number(kind):
+        return int.from_bytes(row.get(kind, b""), sys.byteorder)
+
+    address = socket.inet_ntop(_model.IPV6, row[1]) if 11 in row else socket.inet_ntop(_model.IPV4, row[1][:4])
+    method = ("nat", "local", "tun", "dr")[number(3)]
+    weight = int.from_bytes(row.get(4, b""), sys.byteorder, signed=True)
+    assert server[:5] == (_model.ServerId(address, int.from_bytes(row[2], "big")), method, weight, number(5), number(6))
+    tunnel = (
+        {0: "ipip", 1: "gue", 2: "gre"}.get(number(13), str(number(13))),
+        int.from_bytes(row.get(14, b""), "big"),
+        {0: "none", 1: "csum", 2: "remcsum"}.get(number(15), str(number(15))),
+    )
+    assert server[5:] == (tunnel if method == "tun" else ("ipip", 0, "none"))
+    assert use == (number(7), number(8), number(9))
 
 
 def test_a_datagram_that_was_cut_short():
