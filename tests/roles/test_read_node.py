@@ -25,7 +25,8 @@ def read(request):
 
 
 def test_an_address_has_a_spelling_and_a_place():
-    answer = read({"addresses": ["2001:DB8:0::80", "nonsense"], "vips": [{"address": "2001:DB8:0::80", "prefix_length": 64}, "203.0.113.80"], "interface": "eth9"})
+    vips = [{"address": "2001:DB8:0::80", "prefix_length": 64}, "203.0.113.80"]
+    answer = read({"addresses": ["2001:DB8:0::80", "nonsense"], "vips": vips, "interface": "eth9"})
     assert answer["spelling"] == {"2001:DB8:0::80": "2001:db8::80", "nonsense": "nonsense"}
     assert [each["where"] for each in answer["vips"]] == ["2001:db8::80/64 dev eth9", "203.0.113.80/32 dev eth9"]
 

@@ -12,6 +12,8 @@ import yaml
 
 from ansible_collections.lvs.ipvs.plugins.module_utils import _argspec
 
+from .test_network import network
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 
@@ -99,20 +101,40 @@ def test_vars_files_define_the_same():
     assert len({frozenset(each) for each in names.values()}) == 1
 
 
-def test_unit_restores_the_table_where_the_distribution_has_no_service(rendered):
-    restore = 'ExecStart=/bin/sh -c "grep -q \'^[TUSF]\' /proc/net/ip_vs || exec ipvsadm -R </etc/ipvsadm.rules"'
-    unit = rendered["other"]["unit"].splitlines()
-    assert restore in unit
-    assert unit.index(restore) < unit.index("ExecStart=-/sbin/ip address replace 203.0.113.80/32 dev eth1")
-    assert restore not in rendered["debian12"]["unit"]
+def lines(text):
+    return [line for line in text.splitlines() if not line.startswith("#")]
+
+
+AWAITED = ["await table", "await 203.0.113.80"]
+ADDRESSES = ["address 203.0.113.80/32 dev eth1 announce", "address 2001:db8::80/128 dev eth0 announce"]
+SYSCTL = "run /lib/systemd/systemd-sysctl /etc/sysctl.d/60-ipvs-director.conf"
+
+
+def test_the_table_is_restored_before_the_addresses_where_the_distribution_has_no_service(rendered):
+    restore = 'run /bin/sh -c "grep -q \'^[TUSF]\' /proc/net/ip_vs || exec ipvsadm -R </etc/ipvsadm.rules"'
+    assert lines(rendered["other"]["network"]) == [SYSCTL, restore, *AWAITED, *ADDRESSES]
+    assert lines(rendered["debian12"]["network"]) == [SYSCTL, *AWAITED, *ADDRESSES]
     assert "After=network-online.target systemd-modules-load.service systemd-sysctl.service ipvsadm.service\n" in rendered["debian12"]["unit"]
+    assert "After=network-online.target systemd-modules-load.service systemd-sysctl.service\n" in rendered["other"]["unit"]
 
 
-def test_unit_deprecates_ipv6_addresses_only(rendered):
-    unit = rendered["debian12"]["unit"].splitlines()
-    assert "ExecReload=/sbin/ip address replace 2001:db8::80/128 dev eth0 nodad preferred_lft 0" in unit
-    assert "ExecReload=/sbin/ip address replace 203.0.113.80/32 dev eth1" in unit
-    assert "ExecStop=-/sbin/ip address delete 203.0.113.80/32 dev eth1" in unit
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_the_program_knows_every_line(rendered, name):
+    assert [line.text for line in network.parse(rendered[name]["network"])] == lines(rendered[name]["network"])
+
+
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_a_unit_always_has_a_command_and_none_whose_failure_is_ignored(rendered, name):
+    for command, word in (("ExecStart", "up"), ("ExecReload", "up"), ("ExecStop", "down")):
+        given = [line for line in rendered[name]["unit"].splitlines() if line.startswith(command)]
+        assert given == [f"{command}=/usr/bin/python3 -I /usr/local/lib/ipvs-director.py {word} /etc/ipvs-director.conf"]
+
+
+def test_a_director_without_addresses_waits_for_nothing_and_has_a_unit(rendered):
+    """Firewall marks alone, director_vips: [], and a table that is somebody else's: see rendering.yml."""
+    assert lines(rendered["debian12"]["network_without_vips"]) == [SYSCTL, *AWAITED]
+    assert lines(rendered["debian12"]["network_of_marks"]) == [SYSCTL, "await table"]
+    assert lines(rendered["other"]["network_of_others"]) == [SYSCTL, *ADDRESSES]
 
 
 def test_sysctls_remember_what_was_there_first_and_leave_out_what_the_kernel_lacks(rendered):
