@@ -26,6 +26,7 @@ class ApiServer(JsonServer):
 
     ``configmap``, ``key``, ``mount``: where its configuration is: the ConfigMap's name and key, and the directory it is mounted at.
     ``stuck``: nodes whose new pod crashes. ``conflicts``: as many writes of the ConfigMap meet one by somebody else just before.
+    ``forbidden``: the kinds of objects that nobody may write.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class ApiServer(JsonServer):
         self.nodes = nodes
         self.stuck: set[str] = set()
         self.conflicts = 0
+        self.forbidden: set[str] = set()
         self.rolled_out = len(nodes)
         self.objects: dict[tuple[str, str], dict] = {}
         self._version = 100
@@ -129,6 +131,8 @@ class ApiServer(JsonServer):
             self.conflicts -= 1
             self._store(kind, name, _merge(old, {"metadata": {"annotations": {"written-by": f"somebody else {self.conflicts}"}}}))
             old = self.objects[kind, name]
+        if kind in self.forbidden and not dry_run:
+            raise _status(403, "Forbidden", f'{kind} "{name}" is forbidden')
         asked = patch.get("metadata", {}).get("resourceVersion")
         if asked not in (None, old["metadata"]["resourceVersion"]):
             raise _status(409, "Conflict", f'Operation cannot be fulfilled on {kind} "{name}": the object has been modified')

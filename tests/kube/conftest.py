@@ -46,6 +46,8 @@ def play(tmp_path):
         collections.mkdir(parents=True, exist_ok=True)
         if not (collections / "ipvs").exists():
             (collections / "ipvs").symlink_to(ROOT)
+        if api and eks and not eks.endpoint:
+            eks.endpoint = api.url
         (tmp_path / "kubeconfig").write_text(json.dumps(_kubeconfig(api.url if api else "http://127.0.0.1:9")))
         hosts = {
             name: {"ansible_connection": "local", "ansible_python_interpreter": _node(tmp_path / name, modules)}

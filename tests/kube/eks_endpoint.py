@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A stand-in for the endpoint of AWS's EKS service, for the real aws command.
 
-It speaks the REST operations DescribeAddon, DescribeAddonConfiguration, UpdateAddon and DescribeUpdate on one cluster with one add-on, with
+It speaks the REST operations DescribeCluster, DescribeAddon, DescribeAddonConfiguration, UpdateAddon and DescribeUpdate on one cluster with one add-on, with
 their error codes. An update goes on by one step each time it or the add-on is read. Signatures are not checked. The schema has the form of the
 one that EKS gives out for kube-proxy; which settings and modes a version of the add-on really takes only AWS can tell.
 """
@@ -30,7 +30,8 @@ def schema(modes=("ipvs", "iptables"), section=("scheduler",)) -> dict:
 class EksEndpoint(JsonServer):
     """``values``: the add-on's configuration values, None for no add-on. ``error``: (code, message) with which the next update fails.
 
-    ``failed``: whether the last update failed.
+    ``failed``: whether the last update failed. ``endpoint``: of the cluster's API server. ``refusal``: (code, message) with which an update does
+    not even start.
     """
 
     def __init__(self, values: str | None, version="v1.33.5-eksbuild.2"):
@@ -39,6 +40,8 @@ class EksEndpoint(JsonServer):
         self.version = version
         self.schema = schema()
         self.error: tuple[str, str] | None = None
+        self.endpoint = ""
+        self.refusal: tuple[str, str] | None = None
         self.has_addon = values is not None
         self.failed = False
         self._pending = 0
@@ -49,9 +52,11 @@ class EksEndpoint(JsonServer):
     def answer(self, method, path, query, body, _headers):
         if (method, path) == ("GET", "/addons/configuration-schemas"):
             return {"addonName": query["addonName"], "addonVersion": query["addonVersion"], "configurationSchema": json.dumps(self.schema)}
-        cluster, rest = re.fullmatch(r"/clusters/([^/]+)/(.*)", path).groups()
+        cluster, rest = re.fullmatch(r"/clusters/([^/]+)/?(.*)", path).groups()
         if cluster != CLUSTER:
             raise _not_found(f"No cluster found for name: {cluster}.")
+        if (method, rest) == ("GET", ""):
+            return {"cluster": {"name": cluster, "endpoint": self.endpoint}}
         if method == "GET" and rest.startswith("updates/"):
             return {"update": self._step()}
         if not self.has_addon:
@@ -69,6 +74,8 @@ class EksEndpoint(JsonServer):
         return {**addon, "configurationValues": self.values} if self.values else addon
 
     def _update(self, body):
+        if self.refusal:
+            raise Error(400, {"message": self.refusal[1]}, {"x-amzn-ErrorType": self.refusal[0]})
         if self._pending:
             raise Error(409, {"message": "an update is under way"}, {"x-amzn-ErrorType": "ResourceInUseException"})
         self._pending = STEPS

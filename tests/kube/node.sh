@@ -1,9 +1,36 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-3.0-or-later
 # A node as kube-proxy leaves it after the mode ipvs, and beside it what others have. Run in the lab's kernel.
-#   sh node.sh prepare DIRECTORY    fill tables and sets; DIRECTORY gets iptables commands that work there
-#   sh node.sh show                 print them
+#   sh node.sh prepare DIRECTORY          fill tables and sets; DIRECTORY gets iptables commands that work there
+#   sh node.sh prepare_ipv4 DIRECTORY     the same without IPv6 and without rules, so that iptables-save prints nothing and ip6tables-save is not there
+#   sh node.sh answer ADDRESS MODE        be the kube-proxy that answers there, on its usual port, with its mode
+#   sh node.sh show                       print them
 set -eu
+
+prepare_ipv4() {
+    for part in "" -save -restore; do
+        ln -s "$(command -v "iptables-legacy$part")" "$1/iptables$part"
+    done
+    rm "$(command -v ip6tables-save)" # the lab's copy of the file system
+    ip link set lo up
+    modprobe -a ip_vs ip_vs_rr dummy
+    ip link add kube-ipvs0 type dummy
+    ip address add 203.0.113.1/32 dev kube-ipvs0
+    ipvsadm --restore <<-RULES
+	-A -t 203.0.113.1:443 -s rr
+	-A -t 198.51.100.99:30080 -s rr
+	RULES
+    ipset create KUBE-CLUSTER-IP hash:ip,port
+}
+
+answer() {
+    mkdir /run/answer
+    echo "$2" >/run/answer/proxyMode
+    python3 -m http.server --bind "$(echo "$1" | tr -d '[]')" --directory /run/answer 10249 >/dev/null 2>&1 &
+    until curl --silent --fail --output /dev/null --globoff "http://$1:10249/proxyMode"; do
+        kill -0 $!
+    done
+}
 
 prepare() {
     # The lab's kernel has no nf_tables for IP.

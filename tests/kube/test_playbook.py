@@ -187,6 +187,11 @@ def test_a_failing_rollout_names_the_node_and_the_next_run_waits_again(play, kub
     assert "Not ready on node2: kube-proxy-1 (CrashLoopBackOff)." in failed.text
     assert "Not ready on node1" not in failed.text
 
+    still = play(api=api, kube_proxy_mode="ipvs", kube_proxy_timeout=4)
+    assert still.failed, still.output
+    assert "Not ready on node2: kube-proxy-1 (CrashLoopBackOff)." in still.text
+    assert (still.changed, api.restarts()) == (0, 1)
+
     api.nodes = ("node1", "node2", "node3")
     api.stuck = set()
     again = play(api=api, kube_proxy_mode="ipvs")
@@ -211,6 +216,90 @@ def test_a_change_by_others_in_between_is_kept(play, kubeadm):
     assert not run.failed, run.output
     assert 'mode: "ipvs"' in api.text("kube-proxy", "config.conf")
     assert api.objects["ConfigMap", "kube-proxy"]["metadata"]["annotations"] == {"written-by": "somebody else 0"}
+
+
+def note(api):
+    return api.daemonset["metadata"].get("annotations", {}).get("lvs.ipvs/restart-pending")
+
+
+def test_a_configmap_that_changes_all_the_time_leaves_no_note(play, kubeadm):
+    api = kubeadm(nodes=("node1",))
+    api.conflicts = 3
+    run = play(api=api, kube_proxy_mode="ipvs")
+    assert run.failed
+    assert "three times in a row. Nothing was written." in run.text
+    assert (api.text("kube-proxy", "config.conf"), note(api)) == (KUBEADM, None)
+
+
+def test_a_write_that_is_forbidden_leaves_no_note(play, kubeadm):
+    api = kubeadm(nodes=("node1",))
+    api.forbidden = {"ConfigMap"}
+    run = play(api=api, kube_proxy_mode="ipvs")
+    assert run.failed
+    assert 'ConfigMap \\\\"kube-proxy\\\\" is forbidden' in run.text
+    assert (api.text("kube-proxy", "config.conf"), note(api)) == (KUBEADM, None)
+
+
+def test_the_note_of_an_earlier_run_stays_through_a_run_that_fails(play, kubeadm):
+    api = kubeadm(nodes=("node1",))
+    api.daemonset["metadata"]["annotations"] = {"lvs.ipvs/restart-pending": "true"}
+    api.conflicts = 3
+    assert play(api=api, kube_proxy_mode="ipvs").failed
+    assert note(api) == "true"
+
+
+def test_an_update_that_eks_does_not_start_leaves_no_note(play, eks_cluster):
+    with EksEndpoint("") as eks:
+        eks.has_addon, eks.refusal = True, ("InvalidParameterException", "ConfigurationValue provided in request is not supported")
+        run = play(api=eks_cluster, eks=eks, kube_proxy_mode="ipvs", kube_proxy_eks_cluster=CLUSTER)
+    assert run.failed
+    assert "ConfigurationValue provided in request is not supported" in run.text
+    assert (note(eks_cluster), eks_cluster.restarts()) == (None, 0)
+
+
+def test_the_kubeconfig_of_another_cluster_is_refused(play, eks_cluster):
+    settings = {"kube_proxy_mode": "ipvs", "kube_proxy_eks_cluster": CLUSTER}
+    with EksEndpoint("{}") as eks:
+        eks.endpoint = "https://0123456789abcdef.gr7.eu-central-1.eks.example"
+        for source in ("auto", "configmap"):
+            run = play(api=eks_cluster, eks=eks, kube_proxy_source=source, **settings)
+            assert run.failed, run.output
+            assert f"The kubeconfig is for {eks_cluster.url}, but the API server of the EKS cluster lab is {eks.endpoint}. Nothing was changed." in run.text
+        assert eks.updates() == eks_cluster.writes() == []
+
+        tunnel = play(api=eks_cluster, eks=eks, kube_proxy_eks_endpoint=eks_cluster.url.replace("127.0.0.1", "localhost"), **settings)
+        assert tunnel.failed, "another address than the kubeconfig's"
+        tunnel = play("--check", api=eks_cluster, eks=eks, kube_proxy_eks_endpoint=eks_cluster.url + "/", **settings)
+        assert not tunnel.failed, tunnel.output
+
+
+WEB = {"address": "203.0.113.80", "port": 80, "protocol": "tcp", "scheduler": "wlc", "servers": []}
+
+
+def test_services_of_others_are_not_deleted_by_accident(play, kubeadm):
+    """What the playbook finds on nodes is given here; test_cleanup.py finds it in a real kernel."""
+    api = kubeadm(nodes=("node1",))
+    settings = {"kube_proxy_mode": "ipvs", "kube_proxy_nodes": [{"name": "node1", "foreign": [WEB]}, {"name": "node2"}]}
+    refused = play(api=api, **settings)
+    assert refused.failed
+    assert "kube-proxy would delete virtual services that it did not make. Nothing was changed. node1: tcp 203.0.113.80 port 80. Add" in refused.text
+    other = play("--check", api=api, kube_proxy_exclude_cidrs=["203.0.113.0/28"], **settings)
+    assert other.failed, "a check says so too, and this network does not cover it"
+    unread = play(api=api, kube_proxy_mode="nftables", kube_proxy_nodes=[{"name": "node1", "unread": "no pyroute2"}])
+    assert unread.failed
+    assert "the IPVS table of 1 nodes could not be read. Nothing was changed. node1: no pyroute2." in unread.text
+    assert (api.writes(), note(api)) == ([], None)
+
+    covered = play(api=api, kube_proxy_exclude_cidrs=["203.0.113.0/24"], **settings)
+    assert not covered.failed, covered.output
+    narrowed = play(api=api, kube_proxy_exclude_cidrs=[], **settings)
+    assert narrowed.failed, narrowed.output
+    again = play(api=api, **settings)
+    assert not again.failed, "the ConfigMap has the network"
+    lost = play(api=api, kube_proxy_exclude_cidrs=[], kube_proxy_foreign_services="delete", **settings)
+    assert not lost.failed, lost.output
+    nothing_to_do = play(api=api, **settings)
+    assert (nothing_to_do.failed, nothing_to_do.changed) == (False, 0), nothing_to_do.output
 
 
 @pytest.mark.parametrize(
@@ -252,6 +341,20 @@ def test_a_node_without_the_kernel_modules_is_a_refusal(play, kubeadm):
     run = play(api=api, nodes={"node7": nodes["node7"]}, kube_proxy_mode="ipvs")
     assert not run.failed, run.output
     assert run.changed == 0
+
+
+def test_services_of_others_that_the_nodes_have_are_a_refusal(play, kubeadm):
+    """The nodes really look; what they find is given, as this machine has no IPVS."""
+    api = kubeadm(nodes=("node1",))
+    nodes = {"node7": ["ip_vs", "ip_vs_rr", "nf_conntrack"]}
+    for mode in ("ipvs", "nftables"):
+        run = play(api=api, nodes=nodes, kube_proxy_mode=mode, kube_proxy_foreign=[WEB])
+        assert run.failed, run.output
+        assert "Nothing was changed. node7: tcp 203.0.113.80 port 80." in run.text
+    assert api.writes() == []
+    run = play("--check", api=api, nodes=nodes, kube_proxy_mode="ipvs")
+    assert not run.failed, run.output
+    assert run.changed == 3, "the note, the ConfigMap, the restart"
 
 
 def test_a_bad_setting_is_refused_before_anything_is_read(play, kubeadm):
