@@ -24,7 +24,7 @@ description:
   - A duration that is only spelled differently (V(60s) and V(1m0s)) and a list that is only ordered differently
     count as equal.
   - The configuration values of the EKS add-on, JSON or YAML, have the same form but no C(kind). Set O(partial) to edit them.
-  - The filter does not edit the configuration of k3s, RKE, RKE2 or Talos. These take the settings of kube-proxy as arguments.
+  - The filter does not edit the files of k3s, RKE, RKE2 and Talos. On k3s and RKE2 the settings of kube-proxy are arguments, C(kube-proxy-arg).
 positional: _input
 options:
   _input:
@@ -106,7 +106,7 @@ from ansible.errors import AnsibleFilterError
 KIND = "KubeProxyConfiguration"
 HINT = (
     ". Set partial=true to edit the configuration values of the EKS add-on, which have no kind. "
-    "On k3s, RKE2, RKE and Talos the settings of kube-proxy are arguments (k3s, RKE2: kube-proxy-arg) and not in a file of this kind"
+    "On k3s and RKE2 the settings of kube-proxy are arguments (kube-proxy-arg), and RKE and Talos have files of their own"
 )
 MODES = ("ipvs", "nftables", "iptables")
 # kube-proxy's own default for a sync period that is absent or zero (k8s.io/kube-proxy config/v1alpha1 defaults).

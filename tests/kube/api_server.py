@@ -25,15 +25,28 @@ class ApiServer(JsonServer):
     """A cluster of ``nodes`` with one kube-proxy DaemonSet.
 
     ``configmap``, ``key``, ``mount``: where its configuration is: the ConfigMap's name and key, and the directory it is mounted at.
+    ``build``: what its distribution appends to the API server's version. ``fargate``: whether EKS runs pods on a Fargate node too.
     ``stuck``: nodes whose new pod crashes. ``conflicts``: as many writes of the ConfigMap meet one by somebody else just before.
     ``forbidden``: the kinds of objects that nobody may write.
     """
 
     def __init__(
-        self, *, configmap: str, key: str, mount: str, text: str, version="1.34", image=None, nodes=("node1", "node2", "node3"), kernel="6.1.0-18-amd64"
+        self,
+        *,
+        configmap: str,
+        key: str,
+        mount: str,
+        text: str,
+        version="1.34",
+        build="",
+        image=None,
+        nodes=("node1", "node2", "node3"),
+        kernel="6.1.0-18-amd64",
+        fargate=False,
     ):
         super().__init__()
         self.version = version
+        self.build = build
         self.nodes = nodes
         self.stuck: set[str] = set()
         self.conflicts = 0
@@ -69,6 +82,9 @@ class ApiServer(JsonServer):
         )
         for node in nodes:
             self._add("Node", node, status={"nodeInfo": {"kernelVersion": kernel, "operatingSystem": "linux"}})
+        if fargate:
+            self._add("Node", "fargate-1", status={"nodeInfo": {"kernelVersion": "5.10.245", "operatingSystem": "linux"}})
+            self.objects["Node", "fargate-1"]["metadata"]["labels"] = {"eks.amazonaws.com/compute-type": "fargate"}
 
     # What a test looks at
 
@@ -90,7 +106,7 @@ class ApiServer(JsonServer):
             raise _status(401, "Unauthorized", "Unauthorized")
         if method == "GET" and path in ("/version", "/version/"):
             major, minor = self.version.split(".")
-            return {"major": major, "minor": minor, "gitVersion": f"v{self.version}.2", "platform": "linux/amd64"}
+            return {"major": major, "minor": minor, "gitVersion": f"v{self.version}.2{self.build}", "platform": "linux/amd64"}
         if method == "GET" and path in ("/api", "/apis", *RESOURCES):
             return _discovery(path)
         prefix = next((prefix for prefix in RESOURCES if path.startswith(prefix + "/")), None)

@@ -303,18 +303,19 @@ def test_services_of_others_are_not_deleted_by_accident(play, kubeadm):
 
 
 @pytest.mark.parametrize(
-    ("version", "mode", "gate", "failed", "message"),
+    ("version", "build", "settings", "gate", "failed", "message"),
     [
-        ("1.35", "ipvs", "", False, "WARNING: the mode ipvs is deprecated since Kubernetes 1.35 and this kube-proxy is 1.35."),
-        ("1.40", "ipvs", "", True, "does not start in the mode ipvs, Kubernetes switches it off from 1.40"),
-        ("1.40", "ipvs", "featureGates: {KubeProxyIPVS: true}\n", False, "removed with 1.43"),
-        ("1.43", "ipvs", "featureGates: {KubeProxyIPVS: true}\n", True, "Kubernetes removed it with 1.43 (KEP-5495). Use kube_proxy_mode: nftables"),
-        ("1.30", "nftables", "", True, "only behind the feature gate NFTablesProxyMode"),
+        ("1.36", "", {}, "", False, "WARNING: The mode ipvs is deprecated since Kubernetes 1.35, and this kube-proxy is 1.36."),
+        ("1.40", "", {}, "featureGates: {KubeProxyIPVS: true}\n", False, "removes it with 1.43"),
+        ("1.40", "", {}, "", True, "does not start in the mode ipvs. Kubernetes switches it off by default from 1.40"),
+        ("1.36", "-eks-0123456", {}, "", True, "Amazon announced that EKS removes the mode ipvs with 1.36"),
+        ("1.36", "-eks-0123456", {"kube_proxy_eks_force_ipvs": True}, "", False, "Amazon announced that EKS removes it with 1.36."),
     ],
 )
-def test_versions(play, kubeadm, version, mode, gate, failed, message):
-    api = kubeadm(text=CONVERGED + gate, version=version)
-    run = play(api=api, kube_proxy_mode=mode)
+def test_versions(play, kubeadm, version, build, settings, gate, failed, message):
+    """All versions are in the tests of the filter kube_proxy_support."""
+    api = kubeadm(text=CONVERGED + gate, version=version, build=build)
+    run = play(api=api, kube_proxy_mode="ipvs", **settings)
     assert run.failed == failed, run.output
     assert message in run.text
     assert api.writes() == []
@@ -327,6 +328,32 @@ def test_nftables_needs_a_newer_kernel_and_the_servers_version_counts_where_the_
     assert "this kube-proxy is 1.32" in run.text
     assert "needs Linux 5.13 or newer, and nothing was changed. node1 runs 5.10.0-32-amd64." in run.text
     assert api.writes() == []
+
+
+def test_nftables_beside_fargate_where_no_kube_proxy_runs(play, kubeadm):
+    api = kubeadm(nodes=("node1",), fargate=True, build="-eks-0123456")
+    run = play(api=api, kube_proxy_mode="nftables")
+    assert not run.failed, run.output
+    assert 'mode: "nftables"' in api.text("kube-proxy", "config.conf")
+
+
+def test_the_shortest_sync_period_is_compared_with_that_of_the_cluster(play, kubeadm):
+    api = kubeadm(text=CONVERGED.replace("syncPeriod: 0s", "syncPeriod: 5m"), nodes=("node1",))
+    run = play(api=api, kube_proxy_mode="ipvs", kube_proxy_min_sync_period="6m")
+    assert run.failed
+    assert "minSyncPeriod would be 6m, above syncPeriod 5m" in run.text
+    assert api.writes() == []
+    run = play(api=api, kube_proxy_mode="ipvs", kube_proxy_min_sync_period="1m")
+    assert not run.failed, run.output
+    assert "minSyncPeriod: 1m\n" in api.text("kube-proxy", "config.conf")
+
+
+def test_a_cluster_without_the_daemonset_hears_of_the_arguments(play, kubeadm):
+    api = kubeadm(build="+k3s1")
+    del api.objects["DaemonSet", "kube-proxy"]
+    run = play(api=api, kube_proxy_mode="ipvs")
+    assert run.failed
+    assert "On k3s and RKE2 the settings are arguments: write kube-proxy-arg into /etc/rancher/k3s/config.yaml" in run.text
 
 
 def test_a_node_without_the_kernel_modules_is_a_refusal(play, kubeadm):

@@ -675,7 +675,7 @@ def check(before, after, wanted, partial=False):
     assert edit(after, partial=partial, **wanted) == after
 
 
-@settings(max_examples=300)
+@settings(max_examples=200)
 @given(spellings(), SETTINGS)
 def test_any_spelling(text, wanted):
     check(text, edit(text, **wanted), wanted)
@@ -705,7 +705,7 @@ def damaged(draw):
 FUZZ = "\t\n\r #:-?{}[]&*!|>'\"%@`,<=~.\\0x/aipvsmode\x85\u2028\ufeff\u0661\x00"
 
 
-@settings(max_examples=300)
+@settings(max_examples=200)
 @given(damaged(), SETTINGS, st.booleans())
 def test_a_damaged_configuration_is_edited_rightly_or_refused(text, wanted, partial):
     try:
