@@ -98,6 +98,7 @@ _value:
 
 import ipaddress
 import json
+import math
 import re
 
 import yaml
@@ -278,7 +279,8 @@ def _without_tabs(text):
                 return text
             end = start + len(text[start:]) - len(text[start:].lstrip("\t "))
             text = text[:start] + " " * (end - start) + text[end:]
-        except yaml.YAMLError:
+        except Exception:
+            # Whatever is wrong with the text, reading it names it.
             return text
         else:
             return text
@@ -379,7 +381,10 @@ def _flow_value(value, style):
 
 
 # What goes in at one position, in the order in which it comes.
-VALUE, ITEMS, SECTION, ROOT = range(4)
+VALUE = 0
+ITEMS = 1
+SECTION = 2
+ROOT = 3
 
 
 class _Editor:
@@ -574,7 +579,7 @@ def _alike(one, other):
         return one.keys() == other.keys() and all(_alike(value, other[key]) for key, value in one.items())
     if isinstance(one, list):
         return len(one) == len(other) and all(_alike(*pair) for pair in zip(one, other))
-    return one == other or (one != one and other != other)
+    return one == other or (isinstance(one, float) and math.isnan(one) and math.isnan(other))
 
 
 def kube_proxy_config(text, partial=False, **settings):

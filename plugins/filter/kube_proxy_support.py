@@ -91,12 +91,17 @@ MODES = ("ipvs", "nftables", "iptables")
 VERSION = re.compile(r"(?:^|:)v?([0-9]+)\.([0-9]+)")
 # KEP-5495: a warning, then a feature gate, which is off by default and at last locked off.
 IPVS_GATE = "KubeProxyIPVS"
-IPVS_DEPRECATED, IPVS_GATED, IPVS_OFF, IPVS_GONE = (1, 35), (1, 37), (1, 40), (1, 43)
+IPVS_DEPRECATED = (1, 35)
+IPVS_GATED = (1, 37)
+IPVS_OFF = (1, 40)
+IPVS_GONE = (1, 43)
 # Amazon's user guide, release notes of EKS 1.35.
 IPVS_GONE_FROM_EKS = (1, 36)
 # KEP-3866: alpha behind a feature gate, beta and on by default, stable with the gate locked on.
 NFTABLES_GATE = "NFTablesProxyMode"
-NFTABLES_ALPHA, NFTABLES_BETA, NFTABLES_STABLE = (1, 29), (1, 31), (1, 33)
+NFTABLES_ALPHA = (1, 29)
+NFTABLES_BETA = (1, 31)
+NFTABLES_STABLE = (1, 33)
 NFTABLES_KERNEL = (5, 13)
 # Set by EKS on its nodes. No DaemonSet runs on Fargate, whatever its pods select and tolerate.
 COMPUTE_TYPE = "eks.amazonaws.com/compute-type"

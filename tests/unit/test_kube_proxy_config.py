@@ -354,6 +354,7 @@ def test_names_that_yaml_would_read_as_something_else_are_quoted():
         (HEAD + "note: &m [*m]\nipvs: {syncPeriod: *m}\n", "cannot be edited in place"),
         (HEAD + "note: !!bool maybe\n", "not valid YAML"),
         (HEAD + "note: !!int ''\n", "not valid YAML"),
+        (HEAD + 'note:\t"\\UFFFFFFFF"\n', "not valid YAML"),
         (HEAD + "note: !!timestamp soon\n", "not valid YAML"),
         (HEAD + "note: " + "[" * 1000 + "]" * 1000 + "\n", "not valid YAML"),
         ("[" * 5000, "not valid YAML"),
@@ -685,7 +686,7 @@ def test_any_spelling(text, wanted):
 def damaged(draw):
     """The text of a configuration with a few random changes: bytes of YAML put in, parts taken out, put twice or put elsewhere."""
     text = draw(st.sampled_from([EKS, KUBEADM, K3S, EKS.replace("\n", "\r\n"), json.dumps(yaml.safe_load(KUBEADM), indent=1)]))
-    for _ in range(draw(st.integers(1, 4))):
+    for _change in range(draw(st.integers(1, 4))):
         # Most of the changes hit what the filter edits.
         places = [match.start() for match in re.finditer(r"mode|ipvs|scheduler|excludeCIDRs|syncPeriod|kind|\n", text)] or [0]
         start = min(len(text), draw(st.sampled_from(places)) + draw(st.integers(-3, 20)) % 40)
