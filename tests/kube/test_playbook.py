@@ -159,6 +159,12 @@ def test_eks_addon_refusals(play):
         assert not again.failed, again.output
         assert len(eks.updates()) == 2, "the values are there, the update had failed"
 
+        eks.version = "v1.36.0-eksbuild.2"
+        gone = play(eks=eks, **settings)
+        assert gone.failed
+        assert "kube-proxy 1.36 runs on EKS. Amazon announced that EKS removes the mode ipvs with 1.36" in gone.text
+        assert len(eks.updates()) == 2
+
         cluster = play(eks=eks, **{**settings, "kube_proxy_eks_cluster": "typo"})
         assert cluster.failed
         assert "No cluster found for name: typo." in cluster.text
