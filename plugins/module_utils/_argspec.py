@@ -10,7 +10,6 @@ from ansible.module_utils.common.validation import check_type_float, check_type_
 
 from ansible_collections.lvs.ipvs.plugins.module_utils import _model
 
-
 _BOUND = 2**63
 
 

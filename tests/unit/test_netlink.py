@@ -171,7 +171,13 @@ def test_an_answer_that_cannot_be_read(data):
 
 @pytest.mark.parametrize(
     ("scheduler", "state", "blamed"),
-    [("rr", "loaded", "engine"), ("rr", "builtin", "engine"), ("none", "missing", "engine"), ("fastest", "missing", "scheduler"), ("rr", "loadable", "scheduler")],
+    [
+        ("rr", "loaded", "engine"),
+        ("rr", "builtin", "engine"),
+        ("none", "missing", "engine"),
+        ("fastest", "missing", "scheduler"),
+        ("rr", "loadable", "scheduler"),
+    ],
 )
 def test_which_of_scheduler_and_engine_the_kernel_lacks(monkeypatch, scheduler, state, blamed):
     """It answers both in the same way."""

@@ -69,7 +69,10 @@ def test_the_others(node):
     assert node.owners() == [router, "ldirectord (running)"]
 
 
-@pytest.mark.parametrize(("flag", "owns"), [("--run-service-proxy=false", False), ("--run-service-proxy=F", False), ("--run-service-proxy", True), ("--run-firewall=false", True)])
+@pytest.mark.parametrize(
+    ("flag", "owns"),
+    [("--run-service-proxy=false", False), ("--run-service-proxy=F", False), ("--run-service-proxy", True), ("--run-firewall=false", True)],
+)
 def test_kube_router_without_its_service_proxy(node, flag, owns):
     node.run("kube-router", flag)
     assert bool(node.owners()) == owns
@@ -126,7 +129,11 @@ def test_the_file_on_the_command_line(node, words):
     assert node.owners() == ["keepalived (running, with virtual servers in /srv/lvs.conf)"]
 
 
-@pytest.mark.parametrize("words", [["-P"], ["--vrrp"], ["-nDP"], ["-t"], ["--config-test", "-f", "/etc/keepalived/keepalived.conf"], ["-f", "/srv/vrrp.conf"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "words",
+    [["-P"], ["--vrrp"], ["-nDP"], ["-t"], ["--config-test", "-f", "/etc/keepalived/keepalived.conf"], ["-f", "/srv/vrrp.conf"]],
+    ids=" ".join,
+)
 def test_a_keepalived_that_is_no_checker(node, words):
     node.put("/etc/keepalived/keepalived.conf", SERVER)
     node.put("/srv/vrrp.conf", VRRP)

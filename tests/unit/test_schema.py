@@ -193,7 +193,8 @@ def test_what_stands_before_an_object_is_passed_over():
     """Attributes of other numbers, with padding, and one whose length cannot be."""
     server = _model.overlay_server(_model.Server(_model.ServerId("198.51.100.1", 80)))
     packed = _schema.pack_server(server)
-    for before in (attribute(77, b""), attribute(77, b"x"), attribute(77, b"1234"), attribute(77, b"12345"), struct.pack("=HH", 0, 77), struct.pack("=HH", 3, 77)):
+    padded = [attribute(77, value) for value in (b"", b"x", b"1234", b"12345")]
+    for before in (*padded, struct.pack("=HH", 0, 77), struct.pack("=HH", 3, 77)):
         assert _schema.unpack_server(message(before + packed), _model.IPV4) == server
     for without in (b"", attribute(77, b"x"), struct.pack("=HH", 0, 77)):
         with pytest.raises(ValueError, match="without attribute 2"):
