@@ -34,6 +34,7 @@ ipvs:
 kind: KubeProxyConfiguration
 mode: "iptables"
 oomScoreAdj: -998"""
+WEB = {"address": "203.0.113.80", "port": 80, "protocol": "tcp", "scheduler": "wlc", "servers": []}
 
 
 @pytest.fixture
@@ -209,6 +210,9 @@ def test_an_aborted_run_is_made_up_for(play, kubeadm):
     """The configuration was written, the restart was not: the note on the DaemonSet says so."""
     api = kubeadm(text=CONVERGED, nodes=("node1",))
     api.daemonset["metadata"]["annotations"] = {"lvs.ipvs/restart-pending": "true"}
+    refused = play(api=api, kube_proxy_mode="ipvs", kube_proxy_nodes=[{"name": "node1", "foreign": [WEB]}])
+    assert refused.failed, refused.output
+    assert "Nothing was changed. node1: tcp 203.0.113.80 port 80." in refused.text
     run = play(api=api, kube_proxy_mode="ipvs")
     assert not run.failed, run.output
     assert (run.changed, api.restarts()) == (1, 1)
@@ -273,24 +277,17 @@ def test_the_kubeconfig_of_another_cluster_is_refused(play, eks_cluster):
             assert f"The kubeconfig is for {eks_cluster.url}, but the API server of the EKS cluster lab is {eks.endpoint}. Nothing was changed." in run.text
         assert eks.updates() == eks_cluster.writes() == []
 
-        tunnel = play(api=eks_cluster, eks=eks, kube_proxy_eks_endpoint=eks_cluster.url.replace("127.0.0.1", "localhost"), **settings)
-        assert tunnel.failed, "another address than the kubeconfig's"
         tunnel = play("--check", api=eks_cluster, eks=eks, kube_proxy_eks_endpoint=eks_cluster.url + "/", **settings)
         assert not tunnel.failed, tunnel.output
-
-
-WEB = {"address": "203.0.113.80", "port": 80, "protocol": "tcp", "scheduler": "wlc", "servers": []}
 
 
 def test_services_of_others_are_not_deleted_by_accident(play, kubeadm):
     """What the playbook finds on nodes is given here; test_cleanup.py finds it in a real kernel."""
     api = kubeadm(nodes=("node1",))
     settings = {"kube_proxy_mode": "ipvs", "kube_proxy_nodes": [{"name": "node1", "foreign": [WEB]}, {"name": "node2"}]}
-    refused = play(api=api, **settings)
-    assert refused.failed
+    refused = play("--check", api=api, kube_proxy_exclude_cidrs=["203.0.113.0/28"], **settings)
+    assert refused.failed, "a check says so too, and this network does not cover it"
     assert "kube-proxy would delete virtual services that it did not make. Nothing was changed. node1: tcp 203.0.113.80 port 80. Add" in refused.text
-    other = play("--check", api=api, kube_proxy_exclude_cidrs=["203.0.113.0/28"], **settings)
-    assert other.failed, "a check says so too, and this network does not cover it"
     unread = play(api=api, kube_proxy_mode="nftables", kube_proxy_nodes=[{"name": "node1", "unread": "no pyroute2"}])
     assert unread.failed
     assert "the IPVS table of 1 nodes could not be read. Nothing was changed. node1: no pyroute2." in unread.text
@@ -300,8 +297,6 @@ def test_services_of_others_are_not_deleted_by_accident(play, kubeadm):
     assert not covered.failed, covered.output
     narrowed = play(api=api, kube_proxy_exclude_cidrs=[], **settings)
     assert narrowed.failed, narrowed.output
-    again = play(api=api, **settings)
-    assert not again.failed, "the ConfigMap has the network"
     lost = play(api=api, kube_proxy_exclude_cidrs=[], kube_proxy_foreign_services="delete", **settings)
     assert not lost.failed, lost.output
     nothing_to_do = play(api=api, **settings)
@@ -380,14 +375,10 @@ def test_services_of_others_that_the_nodes_have_are_a_refusal(play, kubeadm):
     """The nodes really look; what they find is given, as this machine has no IPVS."""
     api = kubeadm(nodes=("node1",))
     nodes = {"node7": ["ip_vs", "ip_vs_rr", "nf_conntrack"]}
-    for mode in ("ipvs", "nftables"):
-        run = play(api=api, nodes=nodes, kube_proxy_mode=mode, kube_proxy_foreign=[WEB])
-        assert run.failed, run.output
-        assert "Nothing was changed. node7: tcp 203.0.113.80 port 80." in run.text
+    run = play(api=api, nodes=nodes, kube_proxy_mode="nftables", kube_proxy_foreign=[WEB])
+    assert run.failed, run.output
+    assert "Nothing was changed. node7: tcp 203.0.113.80 port 80." in run.text
     assert api.writes() == []
-    run = play("--check", api=api, nodes=nodes, kube_proxy_mode="ipvs")
-    assert not run.failed, run.output
-    assert run.changed == 3, "the note, the ConfigMap, the restart"
 
 
 def test_a_bad_setting_is_refused_before_anything_is_read(play, kubeadm):
