@@ -197,5 +197,7 @@ def test_a_restless_neighbour(ipvs):
         ending.set()
         thread.join()
     assert all("Somebody else changes the table" in message for message in failures), failures
+    # one try of ten meets the neighbour; to meet it three times in a row is rare
+    assert len(failures) <= number // 4, f"{len(failures)} of {number} tasks failed"
     ipvs.twice("ipvs_service", **WEB, scheduler="sh", servers=[{"address": "198.51.100.11"}], purge_servers=True)
     assert ipvs.saved() == [f"-A {T} -s sh", f"-a {T} {R} -g -w {number - 1}"]
