@@ -73,39 +73,23 @@ _value:
 from collections.abc import Mapping, Sequence
 
 from ansible.errors import AnsibleFilterError
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
-from ansible_collections.lvs.ipvs.plugins.module_utils import _argspec, _model, _rules
+from ansible_collections.lvs.ipvs.plugins.module_utils import _model, _rules
 from ansible_collections.lvs.ipvs.plugins.module_utils._errors import OptionError
+from ansible_collections.lvs.ipvs.plugins.plugin_utils import _options
 
-_PARTS = {
-    "services": _argspec.services(),
-    "timeouts": {"type": "dict", "options": {name: {"type": _argspec.INT} for name in _model.Timeouts._fields}},
-    "sync_daemons": {
-        "type": "list",
-        "elements": "dict",
-        "options": {
-            "role": {"type": "str", "choices": list(_model.DAEMON_ROLES), "required": True},
-            "interface": {"type": "str", "required": True},
-            "sync_id": {"type": _argspec.INT},
-            "max_length": {"type": _argspec.INT},
-            "multicast_group": {"type": "str"},
-            "multicast_port": {"type": _argspec.INT},
-            "multicast_ttl": {"type": _argspec.INT},
-        },
-    },
-}
+_PARTS = {"services": _options.SERVICES, "timeouts": _options.TIMEOUTS, "sync_daemons": _options.SYNC_DAEMONS}
 
 
 def to_ipvsadm(value):
     """Rule text of a list of services, or of a dict with services, timeouts and sync_daemons. Raises AnsibleFilterError."""
     try:
-        return _text(_options(value))
+        return _text(_parts(value))
     except OptionError as error:
         raise AnsibleFilterError("to_ipvsadm: %s" % error) from error
 
 
-def _options(value):
+def _parts(value):
     """The parts of the value, each option of the type that modules have it in."""
     if isinstance(value, Mapping):
         unknown = sorted(set(value) - set(_PARTS))
@@ -113,61 +97,25 @@ def _options(value):
         if (unknown and "changed" not in value) or not set(value) & set(_PARTS):
             found = ", ".join(str(name) for name in unknown) or "nothing"
             raise AnsibleFilterError("to_ipvsadm: expected a dict with services, timeouts or sync_daemons, found %s" % found)
-        given = {name: _copy(value[name]) for name in _PARTS if value.get(name) is not None}
+        given = {name: value[name] for name in _PARTS if value.get(name) is not None}
     elif isinstance(value, Sequence) and not isinstance(value, str):
-        given = {"services": _copy(value)}
+        given = {"services": value}
     else:
         raise AnsibleFilterError(
             "to_ipvsadm: expected a list of services or a dict with services, timeouts or sync_daemons, got %s" % type(value).__name__
         )
-    result = ArgumentSpecValidator(_PARTS).validate(given)
-    if result.error_messages:
-        raise AnsibleFilterError("to_ipvsadm: %s" % "; ".join(result.error_messages))
-    return result.validated_parameters
-
-
-def _copy(value):
-    """A copy in which nothing occurs twice: the validator writes into what it gets, and YAML anchors make shared lists."""
-    if isinstance(value, Mapping):
-        return {name: _copy(each) for name, each in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
-        return [_copy(each) for each in value]
-    return value
+    options, errors = _options.typed(_PARTS, given)
+    if errors:
+        raise AnsibleFilterError("to_ipvsadm: %s" % "; ".join(errors))
+    return options
 
 
 def _text(options):
-    lines = []
+    text = ""
     if options["timeouts"]:
-        lines.append(_rules.render_timeouts(_within("timeouts.", _model.timeouts_wish, options["timeouts"])) + "\n")
-    wishes = _model.table_wish(options["services"] or ())
-    lines.append(_rules.render_table({ident: _whole(wish, index) for index, (ident, wish) in enumerate(wishes.items())}))
-    roles = set()
-    for index, daemon_options in enumerate(options["sync_daemons"] or ()):
-        path = "sync_daemons[%d]." % index
-        daemon = _model.overlay_daemon(_within(path, _model.daemon_wish, daemon_options))
-        if daemon.role in roles:
-            raise OptionError(path + "role", daemon.role, "there is one sync daemon of each role")
-        roles.add(daemon.role)
-        lines.append(_rules.render_daemon(daemon) + "\n")
-    return "".join(lines)
-
-
-def _within(path, function, options):
-    try:
-        return function(options)
-    except OptionError as error:
-        raise OptionError(path + error.option, error.value, error.remedy) from error
-
-
-def _whole(wish, index):
-    """The whole Entry that ``services[index]`` asks for, held to the rules."""
-    service = _model.overlay_service(wish.service)
-    _model.check_service(service, "services[%d]." % index)
-    servers = {}
-    for place, (ident, server_wish) in enumerate((wish.servers or {}).items()):
-        servers[ident] = _model.overlay_server(server_wish)
-        _model.check_server(servers[ident], service.id, server_wish, "services[%d].servers[%d]." % (index, place))
-    return _model.Entry(service, servers)
+        text += _rules.render_timeouts(_model.created_timeouts(options["timeouts"])) + "\n"
+    text += _rules.render_table(_model.created_table(options["services"] or ()))
+    return text + "".join(_rules.render_daemon(daemon) + "\n" for daemon in _model.created_daemons(options["sync_daemons"] or ()))
 
 
 class FilterModule:

@@ -432,6 +432,23 @@ def table_wish(services, path="services"):
     return table
 
 
+def created_entry(wish, path=""):
+    """The whole Entry that an Entry asked for becomes where there is none yet, held to the rules."""
+    service = overlay_service(wish.service)
+    check_service(service, path)
+    servers = {}
+    for index, (ident, server_wish) in enumerate((wish.servers or {}).items()):
+        servers[ident] = overlay_server(server_wish)
+        check_server(servers[ident], service.id, server_wish, "%sservers[%d]." % (path, index))
+    return Entry(service, servers)
+
+
+def created_table(services, path="services"):
+    """The Table of whole entries that a list of services makes of an empty table, held to the rules. Raises OptionError."""
+    wishes = table_wish(services, path)
+    return {ident: created_entry(wish, "%s[%d]." % (path, index)) for index, (ident, wish) in enumerate(wishes.items())}
+
+
 def service_options(service):
     """A whole Service as the options that make it."""
     options = id_options(service.id)
@@ -499,6 +516,18 @@ def overlay_timeouts(wish, current):
     return Timeouts(*[old if new is None else new for new, old in zip(wish, current)])
 
 
+def created_timeouts(options, path="timeouts"):
+    """What timeouts_wish makes of the options, with ``path`` in errors."""
+    return _within(path, timeouts_wish, options)
+
+
+def _within(path, function, options):
+    try:
+        return function(options)
+    except OptionError as error:
+        raise OptionError("%s.%s" % (path, error.option), error.value, error.remedy) from error
+
+
 class Daemon(NamedTuple):
     """A sync daemon. ``max_length`` is in bytes of UDP payload; ``multicast_ttl`` in hops."""
 
@@ -550,3 +579,15 @@ def overlay_daemon(wish, current=None):
         shortest = 1024 if merged.role == "backup" else 1
         merged = merged._replace(max_length=max(shortest, min(merged.max_length, 65535 - headers)))
     return merged
+
+
+def created_daemons(daemons, path="sync_daemons"):
+    """The whole Daemons that a list of options starts where none runs. Two of one role are an OptionError."""
+    created = {}
+    for index, options in enumerate(daemons):
+        where = "%s[%d]" % (path, index)
+        daemon = overlay_daemon(_within(where, daemon_wish, options))
+        if daemon.role in created:
+            raise OptionError(where + ".role", daemon.role, "there is one sync daemon of each role")
+        created[daemon.role] = daemon
+    return list(created.values())

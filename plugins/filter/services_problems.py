@@ -1,0 +1,127 @@
+# Copyright: Contributors to the lvs.ipvs project
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is wrong with a list of services, found on the controller."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: services_problems
+short_description: Check a list of services before any node is touched
+version_added: 0.1.0
+author:
+  - Contributors to the lvs.ipvs project (@lvs-project)
+description:
+  - Takes the list that the roles P(lvs.ipvs.director#role) and P(lvs.ipvs.real_server#role) share, holds it to every rule of
+    M(lvs.ipvs.ipvs_table), and returns what is wrong with it.
+  - The list has to be able to make its table from nothing, as it does on a new director.
+  - A list that is not defined is wrong. So is an empty one, of services or of the servers of a service, unless O(allow_empty)
+    is set, because what it does not list may be removed.
+positional: _input
+options:
+  _input:
+    description: The list of services, in the form that M(lvs.ipvs.ipvs_table) takes.
+    type: raw
+    required: true
+  name:
+    description: What the list is called in messages.
+    type: string
+    default: director_services
+  allow_empty:
+    description: Whether an empty list is right.
+    type: boolean
+    default: false
+  timeouts:
+    description: Connection timeouts, with the options of M(lvs.ipvs.ipvs_timeouts), to be checked with the list.
+    type: dictionary
+    default: {}
+  sync_daemons:
+    description: Sync daemons, with the options of M(lvs.ipvs.ipvs_sync_daemon), to be checked with the list.
+    type: list
+    elements: dictionary
+    default: []
+seealso:
+  - module: lvs.ipvs.ipvs_table
+"""
+
+EXAMPLES = r"""
+- name: Check the services before they are deployed
+  ansible.builtin.assert:
+    that: problems | length == 0
+    fail_msg: "{{ problems | join('\n') }}"
+  vars:
+    # ["services[1].servers[0].address: 'web1': give an IPv4 or IPv6 address as a literal, ..."]
+    problems: "{{ services | lvs.ipvs.services_problems(name='services') }}"
+"""
+
+RETURN = r"""
+_value:
+  description: One message for each problem. Each names the option, its value and what would be right. Empty if all is well.
+  type: list
+  elements: string
+"""
+
+from collections.abc import Mapping, Sequence
+
+from ansible_collections.lvs.ipvs.plugins.module_utils import _model
+from ansible_collections.lvs.ipvs.plugins.module_utils._errors import OptionError
+from ansible_collections.lvs.ipvs.plugins.plugin_utils import _options
+
+
+def services_problems(services, name="director_services", allow_empty=False, timeouts=None, sync_daemons=None):
+    """What is wrong with the services, the timeouts and the sync daemons, as a list of texts."""
+    if isinstance(services, (str, Mapping)) or not isinstance(services, Sequence):
+        return ["%s: give the list of virtual services with their real servers" % name]
+    # the roles' own names for the other two
+    spec = {name: _options.SERVICES, "director_timeouts": _options.TIMEOUTS, "director_sync_daemons": _options.SYNC_DAEMONS}
+    given = {name: services, "director_timeouts": timeouts or {}, "director_sync_daemons": sync_daemons or []}
+    options, errors = _options.typed(spec, given)
+    if errors:
+        return list(errors)
+    problems = [] if allow_empty else _empty_lists(options[name], name)
+    for problem in (
+        _problem(_model.created_table, options[name], name),
+        _problem(_model.created_timeouts, options["director_timeouts"], "director_timeouts"),
+        _problem(_model.created_daemons, options["director_sync_daemons"], "director_sync_daemons"),
+    ):
+        problems += problem
+    return problems or _daemons_beside_mixed_families(options, name)
+
+
+def _empty_lists(services, name):
+    remedy = "[]: an empty list removes %s; set director_allow_empty: true if that is meant%s"
+    if not services:
+        return ["%s: %s" % (name, remedy % ("every service", ""))]
+    return [
+        "%s[%d].servers: %s" % (name, index, remedy % ("every server of the service", ", or leave servers out to keep them"))
+        for index, service in enumerate(services)
+        if service["servers"] is not None and not service["servers"]
+    ]
+
+
+def _problem(function, value, path):
+    try:
+        function(value, path)
+    except OptionError as error:
+        return [str(error)]
+    return []
+
+
+def _daemons_beside_mixed_families(options, name):
+    """The kernel runs no sync daemon while a service has a server of the other address family."""
+    if not options["director_sync_daemons"]:
+        return []
+    return [
+        "%s: %s has the server %s, of the other address family; the kernel runs no sync daemon (director_sync_daemons) beside such a service"
+        % (name, ident, server)
+        for ident, entry in _model.created_table(options[name], name).items()
+        for server in entry.servers
+        if _model.family_of(server.address) != ident.family
+    ]
+
+
+class FilterModule:
+    """What is wrong with a list."""
+
+    def filters(self):
+        return {"services_problems": services_problems}

@@ -1,0 +1,44 @@
+# Copyright: Contributors to the lvs.ipvs project
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Data that a user gives a filter, typed as a module would type it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
+from ansible_collections.lvs.ipvs.plugins.module_utils import _argspec, _model
+
+SERVICES = _argspec.services()
+TIMEOUTS = {"type": "dict", "options": {name: {"type": _argspec.INT} for name in _model.Timeouts._fields}}
+SYNC_DAEMONS = {
+    "type": "list",
+    "elements": "dict",
+    "options": {
+        "role": {"type": "str", "choices": list(_model.DAEMON_ROLES), "required": True},
+        "interface": {"type": "str", "required": True},
+        "sync_id": {"type": _argspec.INT},
+        "max_length": {"type": _argspec.INT},
+        "multicast_group": {"type": "str"},
+        "multicast_port": {"type": _argspec.INT},
+        "multicast_ttl": {"type": _argspec.INT},
+    },
+}
+
+
+def typed(spec, given):
+    """(values, [what is wrong]): ``given``, a dict, held to an argument spec; every option of the spec is in the values, None where left out."""
+    result = ArgumentSpecValidator(spec).validate({name: _copy(value) for name, value in given.items()})
+    return result.validated_parameters, result.error_messages
+
+
+def _copy(value):
+    """A copy in which nothing occurs twice: the validator writes into what it gets, and YAML anchors make shared lists."""
+    if isinstance(value, Mapping):
+        return {name: _copy(each) for name, each in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
+        return [_copy(each) for each in value]
+    return value

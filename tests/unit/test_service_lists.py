@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the roles make of director_services before they touch a node: whether it is right, and what is no longer in it."""
+
+from __future__ import annotations
+
+import pytest
+from ansible.errors import AnsibleFilterError
+
+from ansible_collections.lvs.ipvs.plugins.filter.no_longer_listed import no_longer_listed
+from ansible_collections.lvs.ipvs.plugins.filter.services_problems import services_problems
+
+
+def service(*servers, address="203.0.113.80", port=80, **more):
+    return dict(more, address=address, port=port, servers=list(servers))
+
+
+def server(address="198.51.100.11", **more):
+    return dict(more, address=address)
+
+
+@pytest.mark.parametrize(
+    "services",
+    [
+        [service(server(), server("198.51.100.12", weight=0))],
+        [service(server(), protocol="udp"), service(server(), port="8080"), {"fwmark": 7, "scheduler": "mh"}],
+        [{"address": "2001:DB8::80", "port": 80}],
+        # what ipvs_info returns with statistics
+        [service(server(statistics={"connections": 1}), statistics={"connections": 1})],
+    ],
+)
+def test_nothing_is_wrong(services):
+    assert services_problems(services) == []
+
+
+@pytest.mark.parametrize(
+    ("services", "start", "part"),
+    [
+        (None, "director_services: ", "give the list"),
+        ("{{ services }}", "director_services: ", "give the list"),
+        ({"address": "203.0.113.80", "port": 80}, "director_services: ", "give the list"),
+        ([], "director_services: []: ", "director_allow_empty: true"),
+        ([service()], "director_services[0].servers: []: ", "leave servers out to keep them"),
+        ([service(server()), service(server(), address="203.0.113.080")], "director_services[1].address: ", "as a literal"),
+        ([service(server()), service(server())], "director_services[1].address: ", "in the list twice"),
+        ([service(server()), service(server(), protocol="tcp")], "director_services[1].address: ", "in the list twice"),
+        ([service(server("2001:db8::1"), server("2001:DB8:0::1"), address="2001:db8::80")], "director_services[0].servers[1].address: ", "twice"),
+        ([service(server("web1"))], "director_services[0].servers[0].address: 'web1'", "as a literal"),
+        ([service(server(), port=0)], "director_services[0].port: ", "persistence_timeout"),
+        ([service(server(), one_packet=True)], "director_services[0].one_packet: ", "UDP"),
+        ([service(server(), server("198.51.100.12", port=81))], "director_services[0].servers[1].port: 81", "needs nat"),
+        ([service(server(weight=-1))], "director_services[0].servers[0].weight: ", "0 to"),
+        ([service(server(lower_threshold=5))], "director_services[0].servers[0].lower_threshold: ", "upper_threshold"),
+        ([service(server("2001:db8::1"))], "director_services[0].servers[0].address: ", "forward_method tun"),
+    ],
+)
+def test_what_is_wrong_is_named(services, start, part):
+    (problem,) = services_problems(services)
+    assert problem.startswith(start) and part in problem
+
+
+@pytest.mark.parametrize(
+    ("services", "parts"),
+    [
+        ([service(server(), prot="udp")], ["prot", "director_services"]),
+        ([service(server(wieght=3))], ["wieght", "director_services"]),
+        ([service(server(forward_method="masq"))], ["forward_method", "masq"]),
+        ([service(server(), port="http")], ["port", "http"]),
+        ([service({"port": 80})], ["address", "servers"]),
+    ],
+)
+def test_an_option_that_no_module_has_or_takes_is_named(services, parts):
+    problems = services_problems(services)
+    assert len(problems) == 1 and all(part in problems[0] for part in parts)
+
+
+def test_an_empty_list_is_taken_with_the_word_that_says_so():
+    assert services_problems([], allow_empty=True) == []
+    assert services_problems([service()], allow_empty=True) == []
+
+
+def test_timeouts_and_sync_daemons_are_checked_with_the_list():
+    daemons = [{"role": "master", "interface": "eth0"}, {"role": "master", "interface": "eth1"}]
+    problems = services_problems([service(server())], timeouts={"tcp": -1}, sync_daemons=daemons)
+    assert [problem.split(": ")[0] for problem in problems] == ["director_timeouts.tcp", "director_sync_daemons[1].role"]
+    mixed = [service(server("2001:db8::1", forward_method="tun"))]
+    assert services_problems(mixed) == []
+    (problem,) = services_problems(mixed, sync_daemons=daemons[:1])
+    assert "203.0.113.80:80 has the server [2001:db8::1]:80" in problem
+
+
+def test_the_list_is_left_as_it_was():
+    shared = [server(port="80")]
+    services = [dict(service(), servers=shared), dict(service(port=81), servers=shared)]
+    services_problems(services)
+    assert services[0]["servers"] is shared and shared == [server(port="80")]
+
+
+RULES = """# a comment
+-A -t 203.0.113.80:80 -s wrr
+-a -t 203.0.113.80:80 -r 198.51.100.11:80 -m -w 0
+-a -t 203.0.113.80:80 -r 198.51.100.12:80 -m -w 1
+-A -u 203.0.113.80:53 -s rr
+-A -f 7 -6 -s mh
+-a -f 7 -6 -r [2001:db8::11]:0 -g -w 1
+"""
+TCP = {"address": "203.0.113.80", "port": 80}
+UDP = {"address": "203.0.113.80", "port": 53, "protocol": "udp"}
+MARK = {"fwmark": 7, "family": "ipv6"}
+
+
+@pytest.mark.parametrize(
+    ("listed", "services", "servers"),
+    [
+        ([], [dict(TCP, protocol="tcp"), UDP, MARK], []),
+        ([TCP, UDP, MARK], [], []),
+        ([dict(TCP, port="80"), dict(MARK, servers=[])], [UDP], [dict(service_fwmark=7, service_family="ipv6", address="2001:db8::11", port=0)]),
+        (
+            [dict(TCP, servers=[server("198.51.100.12")]), UDP, dict(MARK, servers=[server("2001:db8:0::11", port=0)])],
+            [],
+            [dict(service_address="203.0.113.80", service_port=80, service_protocol="tcp", address="198.51.100.11", port=80)],
+        ),
+    ],
+)
+def test_what_is_no_longer_listed(listed, services, servers):
+    assert no_longer_listed(RULES, listed) == {"services": services, "servers": servers}
+
+
+def test_a_list_loses_nothing_to_an_empty_file():
+    assert no_longer_listed("", [TCP]) == {"services": [], "servers": []}
+
+
+@pytest.mark.parametrize(("text", "listed", "part"), [("-A -t nonsense", [TCP], "line 1"), ("", [{"address": "203.0.113.80"}], "port"), ("", ["tcp"], "dict")])
+def test_what_cannot_be_read_is_an_error(text, listed, part):
+    with pytest.raises(AnsibleFilterError, match=part):
+        no_longer_listed(text, listed)
