@@ -33,8 +33,9 @@ DISTRIBUTIONS = {
 NODE = {
     "files": {"/etc/sysctl.d/60-ipvs-director.conf": "# before: net.ipv4.ip_forward = 0\nnet.ipv4.ip_forward = 1\n"},
     "sysctls": {"net.ipv4.ip_forward": "1", "net.ipv4.vs.conn_reuse_mode": "1"},
-    "lacking_sysctls": ["net.ipv4.vs.nosuch"],
+    "lacking_sysctls": {"net.ipv4.vs.est_nice": {"place": 3, "names": []}},
     "wrong_sysctls": [],
+    "wrong_modes": {},
     "commands": {"unit": None, "boot_service": None, "pyroute2": ""},
     "vips": [{"where": "203.0.113.80/32 dev eth1"}, {"where": "2001:db8::80/128 dev eth0"}],
     "local": [],
@@ -46,7 +47,7 @@ VARIABLES = {
         {"address": "203.0.113.80", "port": 80, "servers": [{"address": "198.51.100.11", "forward_method": "nat", "weight": 0}]},
         {"fwmark": 7, "scheduler": "mh", "persistence_timeout": 60, "persistence_engine": "sip"},
     ],
-    "director_sysctls": {"net.ipv4.vs.conn_reuse_mode": True, "net.ipv4.vs.nosuch": 1},
+    "director_sysctls": {"net.ipv4.vs.conn_reuse_mode": True, "net.ipv4.vs.est_nice": 1},
     "director_timeouts": {"tcp": 3600},
     "director_sync_daemons": [{"role": "master", "interface": "eth0", "sync_id": 7}],
 }

@@ -53,13 +53,19 @@ DIRECTORS = {
     "lb3": {"director_problem": "no pyroute2 & no patience"},
     "lb4": {},
 }
+REAL_SERVERS = {
+    "web1": {"real_server_seen": {"places": 2, "addresses": ["203.0.113.80/32 dev lo", "2001:db8::80/128 dev lo"]}, "real_server_differences": []},
+    "web2": {"real_server_seen": {"places": 1, "addresses": []}, "real_server_differences": ["missing: address 203.0.113.80/32 dev lo"]},
+    "web3": {"real_server_problem": "director_services: []"},
+}
 
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
     """The report on DIRECTORS, which nobody asks: what the first play would have found is in the inventory."""
     folder = tmp_path_factory.mktemp("report")
-    inventory = {"directors": {"hosts": DIRECTORS}, "ungrouped": {"hosts": {"localhost": {"ansible_connection": "local"}}}}
+    localhost = {"ansible_connection": "local"}
+    inventory = {"directors": {"hosts": DIRECTORS}, "real_servers": {"hosts": REAL_SERVERS}, "ungrouped": {"hosts": {"localhost": localhost}}}
     (folder / "inventory.yml").write_text(json.dumps(inventory))
     environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".cache/collections")}
     done = subprocess.run(
@@ -90,7 +96,7 @@ def text(html):
 
 def test_page_tells_what_there_is(page):
     shown = text(chromium(page, "--dump-dom"))
-    assert "4 directors 3 not as they should be" in shown
+    assert "4 directors 3 real servers 5 not as they should be" in shown
     assert "62 active connections" in shown
     assert "5 places of real servers, 1 with weight 0" in shown
     assert "lb2 differs from what it should be. services: to be done ipvsadm -e -t 203.0.113.81:80 -r 198.51.100.11:80 -m -w 3" in shown
@@ -99,6 +105,13 @@ def test_page_tells_what_there_is(page):
     assert "[2001:db8:1234:5678:9abc:def0:1234:5678]:80" in shown
     assert "persistent for 60 s" in shown
     assert "firewall mark 7 (ipv6)" in shown
+
+
+def test_page_tells_of_real_servers(page):
+    shown = text(chromium(page, "--dump-dom"))
+    assert "web2 differs from what it should be. missing: address 203.0.113.80/32 dev lo" in shown
+    assert "web3 could not be asked. director_services: []" in shown
+    assert "Virtual addresses web1 as it should be 2 203.0.113.80 lo, 2001:db8::80 lo web2 1 difference 1 web3 no answer" in shown
 
 
 def test_page_stands_by_itself_and_takes_no_text_for_markup(page):

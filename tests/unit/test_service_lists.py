@@ -64,7 +64,7 @@ def test_what_is_wrong_is_named(services, start, part):
         ([service(server(), prot="udp")], ["prot", "director_services"]),
         ([service(server(wieght=3))], ["wieght", "director_services"]),
         ([service(server(forward_method="masq"))], ["forward_method", "masq"]),
-        ([service(server(), port="http")], ["port", "http"]),
+        ([service(server(), port="http")], ["port", "int"]),
         ([service({"port": 80})], ["address", "servers"]),
     ],
 )

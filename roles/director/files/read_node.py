@@ -11,7 +11,11 @@ The request on standard input and the answer on standard output are JSON objects
 files      paths                                -> files: {path: text, or null where it isn't there}
 sysctls    {key: wished value, or null}, * in a key for any one name
                                                 -> sysctls: {key: value}, only those that this kernel has; wrong_sysctls: the keys
-                                                   that have another value than wished; lacking_sysctls: those that match nothing
+                                                   that have another value than wished; lacking_sysctls: {key: {place, names}} of
+                                                   those that match nothing: the index of the first word that is not there, and what is
+                                                   there in its place
+modes      {path: mode that it should have, as "0644"}; the owner should be root
+                                                -> wrong_modes: {path: what is wrong, as a text}, only where something is
 commands   {name: argument list}                -> commands: {name: standard output, or null where it failed}
 addresses  IP literals in any spelling          -> spelling: {literal: the one spelling that the kernel prints}
 vips       [{address, prefix_length, interface}], the latter two may be missing or null; or just addresses
@@ -66,7 +70,7 @@ def paths_of(pattern):
 
 def compare_sysctls(wishes):
     """(values, wrong, lacking) as the answer has them."""
-    values, wrong, lacking = {}, [], []
+    values, wrong, lacking = {}, [], {}
     for pattern, wish in wishes.items():
         found = {path[len("/proc/sys/") :].translate(SWAP): " ".join((text_of(path) or "").split()) for path in paths_of(pattern)}
         values.update(found)
@@ -74,8 +78,35 @@ def compare_sysctls(wishes):
         if wish is not None:
             wrong += [key for key in found if found[key].split() != wished]
         if not found:
-            lacking.append(pattern)
+            lacking[pattern] = first_missing(pattern)
     return values, wrong, lacking
+
+
+def first_missing(pattern):
+    """Where the key ends to be one of this kernel. An interface that is not there may come: its settings are those of "default"."""
+    folder, names = "/proc/sys", []
+    words = pattern.translate(SWAP).split("/")
+    for place, word in enumerate(words):
+        names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+        if word not in names and words[2:3] and words[2] in ("conf", "neigh") and place == 3:
+            word = "default"
+        if word not in names:
+            break
+        folder += "/" + word
+    return {"place": place, "names": [name.translate(SWAP) for name in names if name != words[place]]}
+
+
+def wrong_modes(wishes):
+    wrong = {}
+    for path, mode in wishes.items():
+        try:
+            status = os.stat(path)
+        except OSError:
+            continue
+        found = "%04o %d:%d" % (status.st_mode & 0o7777, status.st_uid, status.st_gid)
+        if found != mode + " 0:0":
+            wrong[path] = "mode and owner are %s, not %s 0:0" % (found, mode)
+    return wrong
 
 
 def is_address(literal):
@@ -148,6 +179,7 @@ def main():
         "sysctls": values,
         "wrong_sysctls": wrong,
         "lacking_sysctls": lacking,
+        "wrong_modes": wrong_modes(request.get("modes", {})),
         "commands": {name: output(command) for name, command in request.get("commands", {}).items()},
         "spelling": {literal: spelled(literal) for literal in request.get("addresses", [])},
         "vips": completed(request.get("vips", []), local, request.get("interface")),
