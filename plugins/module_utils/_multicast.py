@@ -36,8 +36,9 @@ def check_daemon(daemon, netns):
             raise OptionError(
                 "interface", daemon.interface, "there is no such interface in this network namespace; there are %s" % shown
             ) from error
+        name = socket.if_indextoname(index)  # the option may have one of its alternative names
         version = "ipv6" if _model.family_of(daemon.multicast_group) == _model.IPV6 else "ipv4"
-        if not os.path.isdir("/proc/sys/net/%s/conf/%s" % (version, daemon.interface)):
+        if not os.path.isdir("/proc/sys/net/%s/conf/%s" % (version, name)):
             raise _wrong_family(daemon, version)
         try:
             with socket.socket(_model.FAMILIES[version], socket.SOCK_DGRAM) as probe:
@@ -46,8 +47,8 @@ def check_daemon(daemon, netns):
                 else:
                     _receive_from(probe, daemon, index)
         except OSError as error:
-            raise _refused(error, daemon, version) from error
-        if daemon.role == "master" and version == "ipv4" and not _has_ipv4(daemon.interface):
+            raise _refused(error, daemon, version, name) from error
+        if daemon.role == "master" and version == "ipv4" and not _has_ipv4(name):
             return "interface %s has no IPv4 address: the sync daemon uses an address of another interface as its source" % daemon.interface
     return None
 
@@ -68,8 +69,8 @@ def _receive_from(probe, daemon, index):
     probe.bind(address + (0, index) if probe.family == socket.AF_INET6 else address)
 
 
-def _refused(error, daemon, version):
-    if daemon.role == "master" and not _is_up(daemon.interface):
+def _refused(error, daemon, version, name):
+    if daemon.role == "master" and not _is_up(name):
         return OptionError("interface", daemon.interface, "a master daemon needs an interface that is up, and this one is down")
     if error.errno in (errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
         return _wrong_family(daemon, version)

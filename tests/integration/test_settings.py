@@ -137,6 +137,7 @@ def sync_threads():
 
 
 LINKS = """\
+link property add dev eth7 altname other7
 link add down0 type dummy
 link add small0 mtu 1000 type dummy
 link set small0 up
@@ -152,7 +153,7 @@ def test_what_is_refused_beforehand_is_what_the_kernel_would_refuse(daemons):
     differing, refused = [], 0
     with Kernel() as kernel:
         for role in ("master", "backup"):
-            for interface in ("lo", "eth7", "down0", "small0", "tiny.0", "nosuch0"):
+            for interface in ("lo", "eth7", "other7", "down0", "small0", "tiny.0", "nosuch0"):
                 for group in ("224.0.0.81", "239.1.1.1", "ff02::81", "ff05::81"):
                     daemon = _model.Daemon(role, interface, multicast_group=group, **options)
                     [outcome] = kernel.apply([_plan.Operation(_plan.START_DAEMON, None, None, daemon)])
