@@ -48,6 +48,8 @@ def test_nothing_is_wrong(services):
         ([service(server(), port=0)], "director_services[0].port: ", "persistence_timeout"),
         ([service(server(), one_packet=True)], "director_services[0].one_packet: ", "UDP"),
         ([service(server(), server("198.51.100.12", port=81))], "director_services[0].servers[1].port: 81", "needs nat"),
+        ([service(server("224.0.0.1"))], "director_services[0].servers[0].address: ", "224.0.0.1"),
+        ([service(server(), address="0.0.0.0")], "director_services[0].address: ", "0.0.0.0"),
         ([service(server(weight=-1))], "director_services[0].servers[0].weight: ", "0 to"),
         ([service(server(lower_threshold=5))], "director_services[0].servers[0].lower_threshold: ", "upper_threshold"),
         ([service(server("2001:db8::1"))], "director_services[0].servers[0].address: ", "forward_method tun"),
