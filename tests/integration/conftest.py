@@ -18,11 +18,12 @@ import os
 import socket
 import struct
 import subprocess
-import time
 
 import pytest
 from ansible.module_utils import basic
 from ansible.module_utils.common import warnings as module_warnings
+
+from tests.support import eventually
 
 _numbers = itertools.count()
 
@@ -34,13 +35,20 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "once: needs no run with each version of pyroute2")
 
 
-def eventually(question, patience=60):
-    """Ask until the answer is true, and return it; fail when it isn't within so many seconds, which only a defect takes."""
-    end = time.monotonic() + patience
-    while not (answer := question()):
-        assert time.monotonic() < end, "it never happened"
-        time.sleep(0.05)
-    return answer
+def loaded():
+    """The names of the kernel's modules that are loaded."""
+    with open("/proc/modules") as modules:
+        return {line.split()[0] for line in modules}
+
+
+def unload():
+    """Take IPVS out of the kernel; namespaces of earlier tests, which it takes down in its own time, may hold a module for a while."""
+
+    def gone():
+        names = sorted((name for name in loaded() if name == "ip_vs" or name.startswith("ip_vs_")), key=len, reverse=True)
+        return not names or subprocess.run(["rmmod", *names], capture_output=True, check=False).returncode == 0
+
+    eventually(gone)
 
 
 class ModuleFailed(Exception):

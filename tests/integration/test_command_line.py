@@ -3,15 +3,15 @@
 
 from __future__ import annotations
 
+import functools
 import json
-import os
 import re
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import yaml
+
+from tests import support
 
 from .conftest import new_netns
 from .test_documentation import TEMPLATED, document
@@ -22,13 +22,10 @@ RULES = "-A -t 203.0.113.80:80 -s rr\n-a -t 203.0.113.80:80 -r 198.51.100.11:80 
 MORE = RULES + "-A -t 203.0.113.81:80 -s rr\n"
 
 
-def ansible(program, *arguments):
-    """Run one of Ansible's programs beside this Python; its exit status and what it printed."""
-    settings = {"NOCOLOR": "1", "LOCALHOST_WARNING": "0", "PIPELINING": "1", "PYTHON_INTERPRETER": sys.executable}
-    environment = {**os.environ, **{"ANSIBLE_" + name: value for name, value in settings.items()}}
-    command = [str(Path(sys.executable).with_name(program)), *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    return done.returncode, done.stdout + done.stderr
+@pytest.fixture
+def ansible(tmp_path):
+    """Run one of Ansible's programs, whose modules run by this Python too."""
+    return functools.partial(support.ansible, home=tmp_path, ANSIBLE_PYTHON_INTERPRETER=sys.executable)
 
 
 @pytest.fixture
@@ -57,10 +54,9 @@ def playbook(ipvs, tmp_path):
     return str(path)
 
 
-def test_a_playbook(ipvs, playbook):
+def test_a_playbook(ipvs, ansible, playbook):
     with new_netns():
-        status, output = ansible("ansible-playbook", "--diff", playbook)
-        assert status == 0, output
+        output = ansible("ansible-playbook", "--diff", playbook).output
         # the first table adds a service, the second takes it away again
         assert "+-A -t 203.0.113.81:80 -s rr" in output and "--A -t 203.0.113.81:80 -s rr" in output
         assert recap(output) == {"ok": 5, "changed": 2}
@@ -69,10 +65,10 @@ def test_a_playbook(ipvs, playbook):
     assert ipvs.saved() == sorted(RULES.splitlines())
 
 
-def test_check_mode_and_diff(ipvs):
+def test_check_mode_and_diff(ipvs, ansible):
     arguments = json.dumps({"rules": MORE})
-    status, output = ansible("ansible", "localhost", "--check", "--diff", "-m", "lvs.ipvs.ipvs_table", "-a", arguments)
-    assert status == 0 and "localhost | CHANGED" in output, output
+    output = ansible("ansible", "localhost", "--check", "--diff", "-m", "lvs.ipvs.ipvs_table", "-a", arguments).output
+    assert "localhost | CHANGED" in output
     assert [line for line in output.splitlines() if line.startswith("+-")] == ["+" + rule for rule in MORE.splitlines()]
     assert ipvs.is_empty()
 
@@ -82,8 +78,9 @@ def recap(output):
     return {word: int(re.search(rf"\b{word}=(\d+)", line)[1]) for word in ("ok", "changed")}
 
 
-def test_an_error_is_one_clear_line(ipvs):
-    status, output = ansible("ansible", "localhost", "-m", "lvs.ipvs.ipvs_service", "-a", "address=www.example.com port=80")
-    assert status == 2
+def test_an_error_is_one_clear_line(ipvs, ansible):
+    done = ansible("ansible", "localhost", "-m", "lvs.ipvs.ipvs_service", "-a", "address=www.example.com port=80", succeeds=False)
+    output = done.output
+    assert done.status == 2
     assert "address: 'www.example.com': give an IPv4 or IPv6 address as a literal" in output
     assert "Traceback" not in output and "exception" not in output

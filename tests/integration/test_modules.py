@@ -6,12 +6,13 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
 from ansible_collections.lvs.ipvs.plugins.module_utils import _kmod
+
+from .conftest import loaded, unload
 
 KERNEL = os.uname().release
 
@@ -33,18 +34,6 @@ def nothing_loaded():
     unload()
     yield
     unload()
-
-
-def unload() -> None:
-    """The network namespaces of earlier tests, which the kernel takes down in its own time, may hold a module for a while."""
-    deadline = time.monotonic() + 20
-    while names := sorted((name for name in loaded() if name == "ip_vs" or name.startswith("ip_vs_")), key=len, reverse=True):
-        done = subprocess.run(["rmmod", *names], capture_output=True, text=True, check=False)
-        assert done.returncode == 0 or time.monotonic() < deadline, done.stderr
-
-
-def loaded() -> set[str]:
-    return {line.split()[0] for line in Path("/proc/modules").read_text().splitlines()}
 
 
 def test_load_list_and_do_nothing_the_second_time(modules, listing):

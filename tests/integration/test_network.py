@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.lvs.ipvs.plugins.module_utils import _netns
-
-from .conftest import eventually
+from tests.support import eventually
 
 pytestmark = pytest.mark.once
 

@@ -12,8 +12,9 @@ import pytest
 
 from ansible_collections.lvs.ipvs.plugins.module_utils import _model, _plan
 from ansible_collections.lvs.ipvs.plugins.module_utils._netlink import Kernel
+from tests.support import eventually
 
-from .conftest import ModuleFailed, eventually
+from .conftest import ModuleFailed
 
 DAEMON = {"role": "master", "interface": "lo"}
 

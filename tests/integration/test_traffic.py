@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.lvs.ipvs.plugins.module_utils import _kmod, _model, _netlink
+from tests.support import eventually
 
-from .conftest import ModuleFailed, eventually
+from .conftest import ModuleFailed
 from .site import SERVERS, SERVICE, Load, Site, nat
 
 pytestmark = pytest.mark.once

@@ -7,12 +7,11 @@ import multiprocessing
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
-from .conftest import ModuleFailed, run_module, saved
+from .conftest import ModuleFailed, loaded, run_module, saved, unload
 
 KERNEL = os.uname().release
 WEB = {"address": "203.0.113.80", "port": 80}
@@ -24,22 +23,6 @@ TASKS = {
     "ipvs_timeouts": {"tcp": 60},
     "ipvs_sync_daemon": {"role": "master", "interface": "lo"},
 }
-
-
-def loaded():
-    return {line.split()[0] for line in Path("/proc/modules").read_text().splitlines()}
-
-
-def unload():
-    """Take IPVS out of the kernel; namespaces of earlier tests may take a moment to let go of it."""
-    end = time.monotonic() + 20
-    while True:
-        names = sorted((name for name in loaded() if name.startswith("ip_vs")), key=lambda name: name == "ip_vs")
-        if not names:
-            return
-        done = subprocess.run(["rmmod", *names], capture_output=True, text=True, check=False)
-        assert done.returncode == 0 or time.monotonic() < end, done.stderr
-        time.sleep(0.05)
 
 
 @pytest.fixture

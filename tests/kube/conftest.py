@@ -6,18 +6,14 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
 from tests.kube.api_server import TOKEN, ApiServer
 from tests.kube.eks_endpoint import EksEndpoint
-
-ROOT = Path(__file__).parents[2]
-BIN = Path(sys.executable).parent
+from tests.support import ROOT, ansible
 
 
 @dataclass
@@ -56,27 +52,18 @@ def play(tmp_path):
         (tmp_path / "inventory.json").write_text(json.dumps({"kube_nodes": {"hosts": hosts}} if hosts else {}))
         variables = {"kube_proxy_kubeconfig": str(tmp_path / "kubeconfig"), "kube_proxy_poll_interval": 1, "kube_proxy_timeout": 30, **variables}
         environment = {
-            "PATH": f"{BIN}:{os.environ['PATH']}",
-            "HOME": str(tmp_path),
             # kubernetes.core keeps what it discovered in the directory for temporary files, by the server's URL.
             "TMPDIR": str(tmp_path),
-            "LANG": "C.UTF-8",
             "ANSIBLE_COLLECTIONS_PATH": str(tmp_path / "collections"),
-            "ANSIBLE_LOCALHOST_WARNING": "false",
-            "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false",
-            "ANSIBLE_NOCOLOR": "true",
-            "ANSIBLE_PIPELINING": "true",
-            "ANSIBLE_RETRY_FILES_ENABLED": "false",
             "AWS_ACCESS_KEY_ID": "stand-in",
             "AWS_SECRET_ACCESS_KEY": "stand-in",
             "AWS_DEFAULT_REGION": "eu-central-1",
             "AWS_EC2_METADATA_DISABLED": "true",
             "AWS_ENDPOINT_URL_EKS": eks.url if eks else "http://127.0.0.1:9",
         }
-        command = [BIN / "ansible-playbook", "-i", tmp_path / "inventory.json", ROOT / "playbooks/kube_proxy_mode.yml", "-e", json.dumps(variables), *options]
-        done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
-        output = done.stdout + done.stderr
-        return Run(done.returncode != 0, sum(map(int, re.findall(r"\bchanged=(\d+)", output))), output)
+        words = ["-i", tmp_path / "inventory.json", ROOT / "playbooks/kube_proxy_mode.yml", "-e", json.dumps(variables), *options]
+        done = ansible("ansible-playbook", *words, home=tmp_path, succeeds=None, cwd=tmp_path, **environment)
+        return Run(done.status != 0, sum(map(int, re.findall(r"\bchanged=(\d+)", done.output))), done.output)
 
     return run
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 import subprocess
 import threading
@@ -14,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.support import PATIENCE, ROOT, ansible
+
 HERE = Path(__file__).parent
 # Not the environment of the tests beside this one: the node needs pyroute2, and no more of Ansible than its core.
 BIN = ROOT / ".venv/bin"
@@ -43,7 +43,7 @@ def clean_in_kernel(tmp_path, prepare, *answers):
         echo PLAY-ENDS && sh {HERE}/node.sh show
     """
     done = subprocess.run(
-        ["/usr/bin/python3", "-m", "tests.lab", "run", "--", "sh", "-ec", script], cwd=ROOT, capture_output=True, text=True, timeout=600, check=False
+        ["/usr/bin/python3", "-m", "tests.lab", "run", "--", "sh", "-ec", script], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     before, output = done.stdout.split("PLAY-STARTS\n")
@@ -102,12 +102,10 @@ def clean(tmp_path):
     def run(port=10249, playbook="cleanup.yml", **variables):
         (tmp_path / "inventory").write_text(f"node ansible_connection=local ansible_python_interpreter={BIN}/python\n")
         variables = {"kube_proxy_mode": "nftables", "kube_proxy_metrics_port": port, "kube_proxy_poll_interval": 1, **variables}
-        environment = {**os.environ, "HOME": str(tmp_path), "ANSIBLE_COLLECTIONS_PATH": f"{ROOT}/.cache/collections", "ANSIBLE_NOCOLOR": "true"}
+        words = ["--check", "-i", tmp_path / "inventory", "-e", json.dumps(variables), HERE / playbook]
         # A proxy that does not exist: kube-proxy on the node is asked without one.
-        environment.update(http_proxy="http://127.0.0.1:9", ANSIBLE_LOCALHOST_WARNING="false")
-        command = [BIN / "ansible-playbook", "--check", "-i", tmp_path / "inventory", "-e", json.dumps(variables), HERE / playbook]
-        done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
-        return done.returncode != 0, " ".join((done.stdout + done.stderr).split())
+        done = ansible(None, *words, home=tmp_path, succeeds=None, command=[BIN / "ansible-playbook"], http_proxy="http://127.0.0.1:9")
+        return done.status != 0, done.line
 
     return run
 

@@ -11,13 +11,12 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import yaml
 
-ROOT = Path(__file__).parents[2]
-BIN = Path(sys.executable).parent
+from tests.support import BIN, ROOT, ansible
+
 ROLE = ROOT / "roles/kube_node"
 # The EKS best practices guide, "Running kube-proxy in IPVS Mode".
 AWS_GUIDE = ["ip_vs", *(f"ip_vs_{name}" for name in ("rr", "wrr", "lc", "wlc", "lblc", "lblcr", "sh", "dh", "sed", "nq")), "nf_conntrack"]
@@ -32,18 +31,8 @@ def play(tmp_path_factory):
         variables = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
         (home / "inventory.yml").write_text(yaml.safe_dump({"all": {"vars": variables, "hosts": hosts}}))
         (home / "play.yml").write_text(yaml.safe_dump(plays))
-        environment = {
-            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".cache/collections"),
-            "ANSIBLE_HOME": str(home),
-            "ANSIBLE_NOCOLOR": "1",
-            "HOME": str(home),
-            "LC_ALL": "C.UTF-8",
-            "PATH": f"{path}:{BIN}:{os.environ['PATH']}",
-        }
-        command = [BIN / "ansible-playbook", "-i", home / "inventory.yml", home / "play.yml"]
-        done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-        assert (done.returncode == 0) == succeeds, done.stdout + done.stderr
-        return " ".join((done.stdout + done.stderr).split())
+        words = ["-i", home / "inventory.yml", home / "play.yml"]
+        return ansible("ansible-playbook", *words, home=home, succeeds=succeeds, PATH=f"{path}:{BIN}:{os.environ['PATH']}").line
 
     return run
 

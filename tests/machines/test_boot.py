@@ -4,16 +4,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from tests.lab import Lab
+from tests.lab.host import cache_dir
+from tests.support import ROOT, ansible
 
-ROOT = Path(__file__).resolve().parents[2]
 UNITS = {"director": "ipvs-director.service", "rs1": "ipvs-real-server.service"}
 VIP, VIP6, LATE = "198.51.100.80", "2001:db8::80", "198.51.100.81"
 MARK = {"fwmark": 7, "scheduler": "rr", "servers": [{"address": "198.51.100.12"}]}
@@ -38,10 +35,8 @@ def site(lab, tmp_path):
     (tmp_path / "inventory.yml").write_text(lab.inventory())
 
     def site(variables):
-        command = [Path(sys.executable).parent / "ansible-playbook", "-i", tmp_path / "inventory.yml", "-e", json.dumps(variables)]
-        environment = dict(os.environ, ANSIBLE_COLLECTIONS_PATH=str(ROOT / ".cache/collections"), NO_COLOR="1")
-        done = subprocess.run([*command, ROOT / "playbooks/site.yml"], env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
+        options = ["-i", tmp_path / "inventory.yml", "-e", json.dumps(variables)]
+        done = ansible("ansible-playbook", *options, ROOT / "playbooks/site.yml", home=tmp_path, LVS_LAB_CACHE=str(cache_dir()))
         recap = [line.split() for line in done.stdout.splitlines() if " : ok=" in line]
         return {words[0]: int(word.partition("=")[2]) for words in recap for word in words if word.startswith("changed=")}
 

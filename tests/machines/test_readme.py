@@ -3,18 +3,15 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from tests.lab import Lab
+from tests.lab.host import cache_dir
 from tests.run import NEWEST, ON_DEBIAN_13
+from tests.support import ROOT, ansible
 
-ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
 
 
@@ -27,15 +24,11 @@ def director(tmp_path):
         inventory = tmp_path / "inventory.yml"
         inventory.write_text(lab.inventory())
 
-        def ansible(program, *words, newest=False):
-            path = [*ON_DEBIAN_13, f"{NEWEST}/{program}"] if newest else [str(Path(sys.executable).parent / program)]
-            command = [*path, "-i", str(inventory), *words]
-            environment = dict(os.environ, ANSIBLE_COLLECTIONS_PATH=str(ROOT / ".cache/collections"), NO_COLOR="1")
-            done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-            assert done.returncode == 0, done.stdout + done.stderr
-            return done.stdout
+        def run(program, *words, newest=False):
+            command = [*ON_DEBIAN_13, f"{NEWEST}/{program}"] if newest else None
+            return ansible(program, "-i", inventory, *words, home=tmp_path, command=command, LVS_LAB_CACHE=str(cache_dir())).stdout
 
-        yield lab, ansible
+        yield lab, run
 
 
 def saved(lab):
@@ -43,27 +36,27 @@ def saved(lab):
 
 
 def test_playbook_and_commands(director, tmp_path):
-    lab, ansible = director
+    lab, run = director
     modules, role = re.findall(r"```yaml\n(.*?)```", README, re.S)
     playbook = tmp_path / "playbook.yml"
     playbook.write_text(modules)
-    assert "changed=3" in ansible("ansible-playbook", str(playbook))
+    assert "changed=3" in run("ansible-playbook", str(playbook))
     expected = [
         "-A -t 203.0.113.80:80 -s wrr",
         "-a -t 203.0.113.80:80 -r 198.51.100.11:80 -m -w 2",
         "-a -t 203.0.113.80:80 -r 198.51.100.12:80 -m -w 1",
     ]
     assert saved(lab) == expected
-    assert "changed=0" in ansible("ansible-playbook", str(playbook))
+    assert "changed=0" in run("ansible-playbook", str(playbook))
 
     drain, back = re.findall(r"^    ansible (directors -b -m lvs\.ipvs\.ipvs_server -a) '(.*)'$", README, re.M)
-    ansible("ansible", *drain[0].split(), drain[1])
+    run("ansible", *drain[0].split(), drain[1])
     assert saved(lab)[1].endswith("-r 198.51.100.11:80 -m -w 0")
-    ansible("ansible", *back[0].split(), back[1])
+    run("ansible", *back[0].split(), back[1])
     assert saved(lab) == expected
 
     playbook.write_text(role)
-    ansible("ansible-playbook", str(playbook), newest=True)
+    run("ansible-playbook", str(playbook), newest=True)
     assert saved(lab) == expected
     assert "203.0.113.80/32" in lab.ssh("director", "ip -o address", capture_output=True, check=True).stdout
-    assert "changed=0" in ansible("ansible-playbook", str(playbook), newest=True)
+    assert "changed=0" in run("ansible-playbook", str(playbook), newest=True)

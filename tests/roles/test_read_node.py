@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
+from tests.support import ROOT, ansible
+
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
 READER = ROOT / "roles/director/files/read_node.py"
 
 MANY = [f"{ipaddress.ip_address('203.0.113.0') + number}" for number in range(10_000)]
@@ -43,10 +43,7 @@ def test_twenty_thousand_addresses(tmp_path):
     """Through Ansible, by both roles: a request of this size is no argument of a command."""
     variables = {"request": {"vips": MANY, "addresses": MANY}, "output": str(tmp_path), "ansible_python_interpreter": sys.executable}
     (tmp_path / "variables.json").write_text(json.dumps(variables))
-    environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".cache/collections")}
-    command = ["ansible-playbook", "-i", "localhost,", "-e", f"@{tmp_path}/variables.json", HERE / "reading.yml"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    ansible("ansible-playbook", "-i", "localhost,", "-e", f"@{tmp_path}/variables.json", HERE / "reading.yml", home=tmp_path)
     for role in ("director", "real_server"):
         answer = json.loads((tmp_path / f"{role}.json").read_text())
         assert answer["spelling"] == {literal: str(ipaddress.ip_address(literal)) for literal in MANY}

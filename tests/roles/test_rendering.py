@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 
 from ansible_collections.lvs.ipvs.plugins.module_utils import _argspec
+from tests.support import ansible
 
 from .test_network import network
 
@@ -62,11 +61,7 @@ def rendered(tmp_path_factory):
     }
     inventory = {"distributions": {"hosts": hosts, "vars": {**VARIABLES, "output": str(folder), "ansible_python_interpreter": "/usr/bin/python3"}}}
     (folder / "inventory.yml").write_text(json.dumps(inventory))
-    environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".cache/collections"), "ANSIBLE_FORKS": "4"}
-    done = subprocess.run(
-        ["ansible-playbook", "-i", folder / "inventory.yml", HERE / "rendering.yml"], env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    ansible("ansible-playbook", "-i", folder / "inventory.yml", HERE / "rendering.yml", home=folder, ANSIBLE_FORKS="4")
     return {name: json.loads((folder / f"{name}.json").read_text()) for name in DISTRIBUTIONS}
 
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support import PATIENCE, ROOT, ansible
+
 MEASURE = "<script>document.title = `${document.documentElement.scrollWidth} of ${window.innerWidth}`</script>"
 
 
@@ -67,12 +66,8 @@ def page(tmp_path_factory):
     localhost = {"ansible_connection": "local"}
     inventory = {"directors": {"hosts": DIRECTORS}, "real_servers": {"hosts": REAL_SERVERS}, "ungrouped": {"hosts": {"localhost": localhost}}}
     (folder / "inventory.yml").write_text(json.dumps(inventory))
-    environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".cache/collections")}
-    done = subprocess.run(
-        ["ansible-playbook", "-i", folder / "inventory.yml", "--limit", "localhost", "-e", f"report_file={folder}/report.html", "playbooks/report.yml"],
-        cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
+    options = ["-i", folder / "inventory.yml", "--limit", "localhost", "-e", f"report_file={folder}/report.html"]
+    ansible("ansible-playbook", *options, ROOT / "playbooks/report.yml", home=folder)
     return folder / "report.html"
 
 
@@ -87,7 +82,7 @@ def chromium(path, *options):
         [program, "--headless", "--no-sandbox", "--disable-gpu", *OFFLINE, f"--user-data-dir={path.parent}/profile", *options, path.as_uri()],
         cwd=path.parent, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
     ) as process:  # fmt: skip
-        return process.communicate(timeout=120)[0]
+        return process.communicate(timeout=PATIENCE)[0]
 
 
 def text(html):

@@ -4,16 +4,15 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import tarfile
 from pathlib import Path
 
 import pytest
 import yaml
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests import support
+from tests.support import ROOT
+
 MODULES = sorted(f"lvs.ipvs.{path.stem}" for path in (ROOT / "plugins/modules").glob("ipvs_*.py"))
 FILTERS = sorted(f"lvs.ipvs.{path.stem}" for path in (ROOT / "plugins/filter").glob("*.py"))
 IN_ARCHIVE = {
@@ -24,22 +23,10 @@ IN_ARCHIVE = {
 
 @pytest.fixture(scope="session")
 def ansible(tmp_path_factory):
-    """Run one of ansible's commands, of the very ansible-core under test, with nothing of the user's; returns its output."""
+    """Run one of Ansible's programs on a place for collections that is empty at first; returns its output."""
     home = tmp_path_factory.mktemp("home")
-    environment = {
-        "ANSIBLE_COLLECTIONS_PATH": str(home / "collections"),
-        "ANSIBLE_HOME": str(home / "ansible"),
-        "HOME": str(home),
-        "LC_ALL": "C.UTF-8",
-        "PATH": os.environ["PATH"],
-    }
-
-    def run(command, *arguments):
-        return subprocess.run(
-            [Path(sys.executable).parent / command, *arguments], cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True
-        ).stdout
-
-    return run
+    collections = str(home / "collections")
+    return lambda program, *words: support.ansible(program, *words, home=home, ANSIBLE_COLLECTIONS_PATH=collections).stdout
 
 
 @pytest.fixture(scope="session")
