@@ -3,12 +3,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[3]
+from tests.support import PATIENCE, ROOT
+
 LAB = [sys.executable, "-m", "tests.lab"]
 
 
@@ -16,7 +15,7 @@ LAB = [sys.executable, "-m", "tests.lab"]
 def command():
     """Run the lab's command line from the top of the checkout; the result as subprocess.run gives it."""
     def run(*words, **options):
-        return subprocess.run([*LAB, *map(str, words)], check=False, **{"cwd": ROOT, "capture_output": True, "text": True, "timeout": 300, **options})
+        return subprocess.run([*LAB, *map(str, words)], check=False, **{"cwd": ROOT, "capture_output": True, "text": True, "timeout": PATIENCE, **options})
     return run
 
 
@@ -26,14 +25,3 @@ def start():
     def run(*words, **options):
         return subprocess.Popen([*LAB, *map(str, words)], **{"cwd": ROOT, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options})
     return run
-
-
-@pytest.fixture(scope="session")
-def eventually():
-    """Wait until a function answers true; fail when it hasn't within 60 seconds."""
-    def wait(question):
-        end = time.monotonic() + 60
-        while not question():
-            assert time.monotonic() < end, "it never happened"
-            time.sleep(0.05)
-    return wait

@@ -13,6 +13,7 @@ import pytest
 from tests.lab import Lab, LabError, cli, host
 from tests.lab.image import KEPT, image, prune, recipe
 from tests.lab.machines import Machine, yaml
+from tests.support import PATIENCE, eventually
 
 
 def test_a_machine_is_what_its_specification_says():
@@ -126,18 +127,18 @@ def test_the_kernel_runs_where_registers_are_wide(monkeypatch, capfd):
     assert capfd.readouterr().out == "42\n"
 
 
-def test_a_lock_is_exclusive_and_leaves_no_file(tmp_path, eventually):
+def test_a_lock_is_exclusive_and_leaves_no_file(tmp_path):
     path = tmp_path / "lock"
     code = f"import sys; sys.path[:0] = {sys.path!r}\nfrom tests.lab import host\nwith host.Lock({str(path)!r}, 'waits'): print('has it')"
     with host.Lock(path):
         other = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert other.stderr.readline() == "waits\n"
         assert other.poll() is None
-    assert other.communicate(timeout=60)[0] == "has it\n"
+    assert other.communicate(timeout=PATIENCE)[0] == "has it\n"
     assert not path.exists()
 
 
-def test_a_leashed_command_ends_with_its_parent(tmp_path, eventually):
+def test_a_leashed_command_ends_with_its_parent(tmp_path):
     code = f"import sys; sys.path[:0] = {sys.path!r}\nfrom tests.lab import host\nhost.run_leashed(['sh', '-c', 'echo $$; exec sleep 1000'])"
     parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     child = int(parent.stdout.readline())

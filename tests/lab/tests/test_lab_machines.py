@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from tests.lab import Lab, LabError, host
 from tests.lab.image import INSTALLABLE, image
 from tests.lab.inside import holder
 from tests.lab.network import namespace
+from tests.support import PATIENCE, ansible, eventually
 
 SPECS = ["director:front,group=directors", "rs1:gw=director,group=real_servers", "rs2:gw=director,group=real_servers,trixie"]
 ECHO = """
@@ -58,7 +58,7 @@ def lab():
 
 
 def answer(lab, name, line):
-    done = lab.ssh(name, line, capture_output=True, timeout=120)
+    done = lab.ssh(name, line, capture_output=True, timeout=PATIENCE)
     assert done.returncode == 0, f"{line}: {done.stdout}{done.stderr}"
     return done.stdout.strip()
 
@@ -94,7 +94,7 @@ def test_apt_works_without_a_network(lab):
         assert "Inst keepalived" in simulated and "Inst python3-pyroute2" in simulated
 
 
-def test_the_classic_nat_carries_tcp_and_udp_over_ipv4_and_ipv6(lab, eventually):
+def test_the_classic_nat_carries_tcp_and_udp_over_ipv4_and_ipv6(lab):
     """The servers' way back leads through the director; nothing but the default routes makes that so."""
     answer(lab, "director", "ip a add 203.0.113.80/32 dev eth1; ip a add 2001:db8:0:f::80/128 dev eth1 nodad;"
            f"sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1; ipvsadm -C; ipvsadm -R <<E\n{RULES}E")
@@ -112,17 +112,14 @@ def test_the_classic_nat_carries_tcp_and_udp_over_ipv4_and_ipv6(lab, eventually)
 def test_ansible_reaches_every_machine_from_an_ordinary_shell(lab, tmp_path):
     inventory = tmp_path / "inventory.yml"
     inventory.write_text(lab.inventory())
-    ansible = shutil.which("ansible", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
-    command = [ansible, "directors:real_servers", "-i", inventory, "-m", "ansible.builtin.ping"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout.count('"ping": "pong"')) == (0, 3), done.stdout + done.stderr
+    words = ["directors:real_servers", "-i", inventory, "-m", "ansible.builtin.ping"]
+    done = ansible("ansible", *words, home=tmp_path, cwd=tmp_path, LVS_LAB_CACHE=str(host.cache_dir()))
+    assert done.stdout.count('"ping": "pong"') == 3, done.output
 
 
-def wait_for_another_boot(lab, name, boot_id, limit=120):
-    end = time.monotonic() + limit
-    while lab.ssh(name, "cat /proc/sys/kernel/random/boot_id", capture_output=True).stdout.strip() in ("", boot_id):
-        assert time.monotonic() < end, f"{name} did not reboot"
-        time.sleep(0.3)
+def running_boot(lab, name):
+    """The ID of the boot that runs on a machine; empty while it can't be asked."""
+    return lab.ssh(name, "cat /proc/sys/kernel/random/boot_id", capture_output=True).stdout.strip()
 
 
 def test_a_reboot_brings_back_what_was_persisted(lab):
@@ -132,13 +129,13 @@ def test_a_reboot_brings_back_what_was_persisted(lab):
                "echo net.ipv4.vs.conntrack=1 >/etc/sysctl.d/ipvs.conf; sync")
         lab.ssh(name, "systemctl reboot", stderr=subprocess.DEVNULL)
     for name, boot_id in before.items():
-        wait_for_another_boot(lab, name, boot_id)
+        eventually(lambda name=name, boot_id=boot_id: running_boot(lab, name) not in ("", boot_id))
         assert answer(lab, name, "systemctl is-system-running --wait") == "running"
         assert answer(lab, name, "cat /sys/module/ip_vs/parameters/conn_tab_bits /proc/sys/net/ipv4/vs/conntrack") == "8\n1"
         assert f" {lab.machines[name].address}/" in answer(lab, name, "ip -o -4 address")
 
 
-def test_a_machine_that_was_switched_off_is_started_again_with_its_disk(lab, command, eventually):
+def test_a_machine_that_was_switched_off_is_started_again_with_its_disk(lab, command):
     answer(lab, "rs1", "echo kept >/root/note; sync")
     lab.ssh("rs1", "systemctl poweroff", stderr=subprocess.DEVNULL)
     eventually(lambda: not lab.is_running("rs1"))
@@ -195,12 +192,12 @@ def test_a_machine_that_cannot_boot_is_told_with_its_console_and_nothing_stays(t
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
-def test_an_up_that_is_stopped_leaves_nothing_after_down(start, eventually, number, status):
+def test_an_up_that_is_stopped_leaves_nothing_after_down(start, number, status):
     lab = Lab("t-stopped")
     with start("up", "--lab", "t-stopped", "2") as process:
         eventually(lambda: len(host.kernels(lab.directory)) >= 2)
         process.send_signal(number)
-        assert process.wait(20) == status
+        assert process.wait(PATIENCE) == status
         process.communicate()
     if number == signal.SIGKILL:
         assert host.kernels(lab.directory)
@@ -208,17 +205,17 @@ def test_an_up_that_is_stopped_leaves_nothing_after_down(start, eventually, numb
     assert not remains(lab)
 
 
-def test_down_ends_everything_whatever_started_it(command, start, eventually):
+def test_down_ends_everything_whatever_started_it(command, start):
     lab = Lab("t-down")
     lab.up(["one"])
     held = {namespace(holder(lab.network.socket_hold)), namespace(holder(lab.network.client_hold))}
-    with start("exec", "--lab", "t-down", "sleep", "1000") as guest, start("ssh", "--lab", "t-down", "one", "sleep 1000") as session:
+    with start("exec", "--lab", "t-down", "sleep", str(9 * PATIENCE)) as guest, start("ssh", "--lab", "t-down", "one", f"sleep {9 * PATIENCE}") as session:
         eventually(lambda: namespace(guest.pid) != namespace("self"))
         assert command("exec", "--lab", "t-down", sys.executable, "-m", "tests.lab", "down", "--lab", "t-down").returncode == 125
         assert None not in held and namespace(guest.pid) in held
         os.kill(host.kernels(lab.directory)[0], signal.SIGKILL)  # a crash on top
         lab.down()
-        assert guest.wait(10) and session.wait(10)
+        assert guest.wait(PATIENCE) and session.wait(PATIENCE)
         guest.communicate(), session.communicate()
     eventually(lambda: not remains(lab))
     eventually(lambda: not held & {namespace(path.name) for path in Path("/proc").glob("[0-9]*")})
