@@ -48,7 +48,7 @@ def test_boots(lab, site):
         return lab.ssh(name, command, capture_output=True).stdout
 
     def have(name, interface):
-        shown = json.loads(say(name, f"ip -json address show dev {interface}") or "[{'addr_info': []}]")
+        shown = json.loads(say(name, f"ip -json address show dev {interface}"))
         return {each["local"] for each in shown[0]["addr_info"] if each["scope"] == "global"} & {VIP, VIP6, LATE}
 
     def failed(name):
