@@ -3,16 +3,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 import subprocess
-import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 
+from tests.kube.metrics import kube_proxy
 from tests.support import PATIENCE, ROOT, ansible
 
 HERE = Path(__file__).parent
@@ -65,27 +64,6 @@ def test_cleanup_comes_to_its_end_where_the_packet_filter_has_nothing(tmp_path):
     assert before == ["-A -t 198.51.100.99:30080 -s rr", "-A -t 203.0.113.1:443 -s rr", "KUBE-CLUSTER-IP", "kube-ipvs0"]
     assert after == ["-A -t 198.51.100.99:30080 -s rr"], play
     assert "changed=3 " in play, play
-
-
-@contextlib.contextmanager
-def kube_proxy(answer, status=200):
-    """The port of a kube-proxy that answers so when it is asked for its mode."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):  # noqa: N802
-            self.send_response(status if self.path == "/proxyMode" else 404)
-            self.end_headers()
-            self.wfile.write(answer.encode())
-
-        def log_message(self, *_arguments):
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
-        yield server.server_port
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import pytest
 
 from tests.kube.api_server import ApiServer
 from tests.kube.eks_endpoint import CLUSTER, EksEndpoint, schema
+from tests.kube.metrics import kube_proxy
 
 KUBEADM = """\
 apiVersion: kubeproxy.config.k8s.io/v1alpha1
@@ -379,6 +380,16 @@ def test_services_of_others_that_the_nodes_have_are_a_refusal(play, kubeadm):
     assert run.failed, run.output
     assert "Nothing was changed. node7: tcp 203.0.113.80 port 80." in run.text
     assert api.writes() == []
+
+
+def test_a_check_of_the_whole_move_includes_the_cleanup(play, kubeadm):
+    """kube-proxy still answers the old mode, since a check has not changed it."""
+    api = kubeadm(nodes=("node1",))
+    with kube_proxy("ipvs") as port:
+        settings = {"kube_proxy_mode": "nftables", "kube_proxy_cleanup": True, "kube_proxy_metrics_port": port, "kube_proxy_metrics_address": "127.0.0.1"}
+        run = play("--check", api=api, nodes={"node7": []}, **settings)
+    assert not run.failed, run.output
+    assert "Remove the interface kube-ipvs0" in run.text
 
 
 def test_a_bad_setting_is_refused_before_anything_is_read(play, kubeadm):
