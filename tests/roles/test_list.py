@@ -5,13 +5,11 @@ that has neither IPVS nor pyroute2. What is wrong with a list is tested in tests
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support import ansible
+
 SERVER = {"address": "198.51.100.11", "forward_method": "nat"}
 SERVICE = {"address": "203.0.113.80", "port": 80, "servers": [SERVER]}
 TWICE = "stands in the list twice"
@@ -53,14 +51,8 @@ def refusals(request, tmp_path_factory):
     say = {"copy": {"dest": "{{ output }}/{{ inventory_hostname }}", "content": text, "mode": "0644"}, "check_mode": False}
     task = {"block": [{"include_role": {"name": "{{ role }}", "tasks_from": request.param}}], "rescue": [say]}
     (folder / "playbook.json").write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": [task]}]))
-    environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".cache/collections"), "ANSIBLE_FORKS": "4", "NO_COLOR": "1"}
-    done = subprocess.run(
-        ["ansible-playbook", "-i", folder / "inventory.json", "--check", folder / "playbook.json"],
-        env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    said = {tuple(name.split("-")): (folder / name).read_text() if (folder / name).exists() else "nothing" for name in hosts}
-    return said
+    ansible("ansible-playbook", "-i", folder / "inventory.json", "--check", folder / "playbook.json", home=folder, ANSIBLE_FORKS="4")
+    return {tuple(name.split("-")): (folder / name).read_text() if (folder / name).exists() else "nothing" for name in hosts}
 
 
 @pytest.mark.parametrize("role", ["director", "real_server"])
