@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import tarfile
 from pathlib import Path
 
@@ -88,3 +89,13 @@ def test_a_modules_examples_are_tasks_that_name_it_in_full(documentation, module
 def test_a_module_documents_what_it_returns(documentation, module):
     for name, value in documentation[module]["return"].items():
         assert value["description"] and value["type"] and value["returned"], name
+
+
+def test_an_error_is_one_clear_line(tmp_path):
+    """At the command line, with any ansible-core. It comes before the kernel is touched, so none with IPVS is needed."""
+    words = ["-m", "lvs.ipvs.ipvs_service", "-a", "address=www.example.com port=80"]
+    settings = {"ANSIBLE_PYTHON_INTERPRETER": sys.executable}
+    done = support.ansible("ansible", "localhost", *words, home=tmp_path, succeeds=False, **settings)
+    assert done.status == 2
+    assert "address: 'www.example.com': give an IPv4 or IPv6 address as a literal" in done.output
+    assert "Traceback" not in done.output and "exception" not in done.output
