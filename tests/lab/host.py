@@ -115,8 +115,8 @@ def has_wide_registers():
 
 
 def registers_library():
-    """The compiled registers.c, in the cache."""
-    path = cache_dir() / f"registers-{hashlib.sha256(REGISTERS.read_bytes()).hexdigest()[:16]}.so"
+    """The compiled registers.c, not in the cache: that lies in the home, and a user like nobody has none."""
+    path = user_dir() / f"registers-{hashlib.sha256(REGISTERS.read_bytes()).hexdigest()[:16]}.so"
     if not path.exists():
         with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
             command = [find("gcc"), "-O2", "-shared", "-fPIC", "-nostdlib", "-o", f"{scratch}/library", str(REGISTERS)]
