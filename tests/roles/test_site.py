@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What site.yml takes from real servers and when, and that the role hands its options to every change of the table."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.support import ansible
+
+ROOT = Path(__file__).resolve().parents[2]
+DIRECTORS = {
+    # name: (variables, whether the director sends nothing any more to servers that are not listed)
+    "purges": ({"dropped": ["server"]}, True),
+    "keeps": ({"dropped": ["server"], "director_purge_servers": False}, False),
+    "has_none": ({"dropped": [], "director_purge_servers": False}, True),
+    "of_others": ({"dropped": ["server"], "director_purge_servers": False, "director_manage_services": False}, True),
+    "goes": ({"dropped": ["server"], "director_purge_servers": False, "director_state": "absent"}, True),
+}
+
+
+def tasks(path):
+    return yaml.safe_load((ROOT / path).read_text())
+
+
+@pytest.fixture(scope="module")
+def outcome(tmp_path_factory):
+    """What the role records on each director, and of which directors site.yml says that they may send connections."""
+    folder = tmp_path_factory.mktemp("site")
+    defaults = {"director_purge_servers": True, "director_manage_services": True, "director_state": "present"}
+    (record,) = [task for task in tasks("roles/director/tasks/main.yml") if "director_applied" in task.get("ansible.builtin.set_fact", {})]
+    (last,) = [play for play in tasks("playbooks/site.yml") if "site_unasked" in play.get("vars", {})]
+    hosts = {name: {**defaults, **variables, "__director_dropped": {"servers": "{{ dropped }}"}} for name, (variables, _) in DIRECTORS.items()}
+    inventory = {
+        "all": {
+            "vars": {"ansible_connection": "local", "ansible_python_interpreter": "/usr/bin/python3"},
+            "children": {"directors": {"hosts": {**hosts, "not_reached": {}}}, "real_servers": {"hosts": {"rs1": {}}}},
+        }
+    }
+    (folder / "inventory.json").write_text(json.dumps(inventory))
+    write = {"copy": {"dest": str(folder / "unasked"), "content": "{{ site_unasked | to_json }}", "mode": "0644"}}
+    plays = [
+        {"hosts": "directors:!not_reached", "gather_facts": False, "tasks": [record]},
+        {"hosts": "real_servers", "gather_facts": False, "vars": last["vars"], "tasks": [write]},
+    ]
+    (folder / "playbook.json").write_text(json.dumps(plays))
+    ansible("ansible-playbook", "-i", folder / "inventory.json", folder / "playbook.json", home=folder)
+    return json.loads((folder / "unasked").read_text())
+
+
+def test_real_servers_keep_what_a_director_may_still_need(outcome):
+    assert sorted(outcome) == sorted(["not_reached", *(name for name, (_variables, done) in DIRECTORS.items() if not done)])
+
+
+def test_every_change_of_the_table_gets_the_role_s_options():
+    changes = [
+        task["lvs.ipvs.ipvs_table"]
+        for path in ("services", "old_services")
+        for task in tasks(f"roles/director/tasks/{path}.yml")
+        if "lvs.ipvs.ipvs_table" in task
+    ]
+    assert len(changes) == 3
+    for options in changes:
+        assert options["rollback"] == "{{ director_rollback }}"
+        assert options.get("state") == "absent" or options["prune_force"] == "{{ director_prune_force }}"
