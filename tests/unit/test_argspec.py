@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from ansible.errors import AnsibleFilterError
 from ansible.module_utils import basic
+from ansible.module_utils.common.validation import check_type_int
 
 from ansible_collections.lvs.ipvs.plugins.filter import to_ipvsadm
 from ansible_collections.lvs.ipvs.plugins.module_utils import _argspec
@@ -70,11 +71,18 @@ def test_a_number_that_never_ends_is_an_error_that_names_it(name, monkeypatch):
 
 
 def test_numbers_are_taken_as_ansible_takes_them():
-    assert [_argspec.INT(value) for value in (7, "7", 7.0, -7, "1e3")] == [7, 7, 7, -7, 1000]
+    """Versions of ansible-core differ: some take 7.0 and "1e3" for an int."""
+    assert [_argspec.INT(value) for value in (7, "7", -7)] == [7, 7, -7]
     assert [_argspec.FLOAT(value) for value in (7, "0.5", -0.5)] == [7.0, 0.5, -0.5]
-    for value in ("x", 1.5, None, [1]):
-        with pytest.raises(TypeError):
-            _argspec.INT(value)
+    for value in ("x", 1.5, None, [1], 7.0, "1e3"):
+        assert outcome(_argspec.INT, value) == outcome(check_type_int, value)
+
+
+def outcome(convert, value):
+    try:
+        return convert(value)
+    except TypeError:
+        return TypeError
 
 
 def test_the_filter_refuses_them_too():
