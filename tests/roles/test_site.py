@@ -33,7 +33,7 @@ def outcome(tmp_path_factory):
     defaults = {"director_purge_servers": True, "director_manage_services": True, "director_state": "present"}
     (record,) = [task for task in tasks("roles/director/tasks/main.yml") if "director_applied" in task.get("ansible.builtin.set_fact", {})]
     (last,) = [play for play in tasks("playbooks/site.yml") if "site_unasked" in play.get("vars", {})]
-    hosts = {name: {**defaults, **variables, "__director_dropped": {"servers": "{{ dropped }}"}} for name, (variables, _) in DIRECTORS.items()}
+    hosts = {name: {**defaults, **variables, "__director_dropped": {"servers": "{{ dropped }}"}} for name, (variables, _done) in DIRECTORS.items()}
     inventory = {
         "all": {
             "vars": {"ansible_connection": "local", "ansible_python_interpreter": "/usr/bin/python3"},
