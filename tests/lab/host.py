@@ -199,7 +199,8 @@ class Lock:
 
     def __enter__(self):
         if not self.acquire(wait=False):
-            say(self.wait_note)
+            if self.wait_note:
+                say(self.wait_note)
             self.acquire()
         return self
 

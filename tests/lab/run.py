@@ -35,7 +35,6 @@ def run(command, save=(), memory="1G"):
     for path in save:
         if not os.path.exists(path):
             os.makedirs(path)
-    sweep()
     with Job() as job:
         job.write("settings", terminal_settings())
         job.write("mounts", "".join(bind(path) for path in save))
@@ -88,9 +87,12 @@ class Job:
     """The job directory and the guest's processes; both end with this object, and with this process."""
 
     def __enter__(self):
-        self.path = Path(tempfile.mkdtemp(prefix="run.", dir=host.run_dir()))
-        self.lock = host.Lock(self.path / "lock")
-        self.lock.acquire(wait=False)
+        # Else a run that starts at the same time would sweep this directory away before it is locked.
+        with host.Lock(host.run_dir() / "lock.runs"):
+            sweep()
+            self.path = Path(tempfile.mkdtemp(prefix="run.", dir=host.run_dir()))
+            self.lock = host.Lock(self.path / "lock")
+            self.lock.acquire(wait=False)
         self.leash = self.start_watcher()
         return self
 

@@ -19,9 +19,18 @@ def command():
     return run
 
 
+class Process(subprocess.Popen):
+    """A process that a failed ``with`` block ends, rather than waits for."""
+
+    def __exit__(self, kind, *rest):
+        if kind:
+            self.kill()
+        super().__exit__(kind, *rest)
+
+
 @pytest.fixture(scope="session")
 def start():
-    """Start the lab's command line and go on; a Popen."""
+    """Start the lab's command line and go on; a Process."""
     def run(*words, **options):
-        return subprocess.Popen([*LAB, *map(str, words)], **{"cwd": ROOT, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options})
+        return Process([*LAB, *map(str, words)], **{"cwd": ROOT, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options})
     return run

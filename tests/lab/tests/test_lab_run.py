@@ -22,8 +22,17 @@ from tests.support import PATIENCE, ROOT, eventually
 ELSEWHERE = {**os.environ, "PYTHONPATH": str(ROOT)}  # for calls from another directory
 
 
-def jobs():
-    return sorted(host.run_dir().glob("run.*"))
+def kernel_of(process):
+    """The process id and the job directory of a run's kernel. Others may run at the same time."""
+    for pid in host.kernels(host.run_dir()):
+        try:
+            parent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]
+            arguments = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+        except OSError:
+            continue  # it ended meanwhile
+        if int(parent) == process.pid:
+            return pid, Path(next(each for each in arguments if each.startswith("uml_dir=")).partition("=")[2])
+    raise AssertionError("this run has no kernel")
 
 
 @pytest.fixture
@@ -118,11 +127,9 @@ def test_a_reader_that_goes_ends_it(start):
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
 def test_a_signal_ends_it_at_once_and_leaves_nothing(start, number, status):
-    before = jobs()
     with start("run", "--", "sh", "-c", f"echo on; sleep {9 * PATIENCE}") as process:
         assert process.stdout.readline() == "on\n"
-        (job,) = set(jobs()) - set(before)
-        assert host.kernels(job)
+        _pid, job = kernel_of(process)
         process.send_signal(number)
         assert process.wait(PATIENCE) == status
         process.communicate()
@@ -130,15 +137,26 @@ def test_a_signal_ends_it_at_once_and_leaves_nothing(start, number, status):
 
 
 def test_each_kernel_keeps_to_one_cpu(start):
-    before = jobs()
     command = ["run", "--", "sh", "-c", f"echo on; sleep {9 * PATIENCE}"]
     with start(*command) as one, start(*command) as two:
         assert one.stdout.readline() == two.stdout.readline() == "on\n"
-        cpus = [set.union(*map(os.sched_getaffinity, host.kernels(job))) for job in set(jobs()) - set(before)]
+        cpus = [os.sched_getaffinity(kernel_of(process)[0]) for process in (one, two)]
         for process in (one, two):
             process.terminate()
             process.communicate()
     assert [len(each) for each in cpus] == [1, 1]
+
+
+def test_a_run_that_is_just_beginning_is_not_swept_away(start):
+    beginning = host.run_dir() / "run.beginning"
+    with host.Lock(host.run_dir() / "lock.runs"):
+        beginning.mkdir()
+        process = start("run", "--", "true")
+        eventually(lambda: any(str(process.pid) in line.split() for line in Path("/proc/locks").read_text().splitlines() if "->" in line))
+        beginning.rmdir()
+    with process:
+        assert process.wait(PATIENCE) == 0
+        process.communicate()
 
 
 def test_the_next_run_sweeps_what_a_crash_has_left(sh):
