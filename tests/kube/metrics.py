@@ -13,7 +13,7 @@ def kube_proxy(answer, status=200):
     """The port of a kube-proxy that answers so when it is asked for its mode."""
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):  # noqa: N802
+        def do_GET(self):
             self.send_response(status if self.path == "/proxyMode" else 404)
             self.end_headers()
             self.wfile.write(answer.encode())

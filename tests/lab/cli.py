@@ -108,7 +108,7 @@ def ssh(arguments):
     return replace(Lab(arguments.lab).ssh_command(arguments.name, arguments.command))
 
 
-def exec(arguments):  # noqa: A001 - the verb's name
+def exec(arguments):
     return replace(Lab(arguments.lab).exec_command(arguments.command or [os.environ.get("SHELL", "/bin/sh")]))
 
 
