@@ -10,7 +10,7 @@ import ipaddress
 
 from hypothesis import strategies as st
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._model import (
+from ansible_collections.lvs.ipvs.plugins.module_utils._table._model import (
     IPV4,
     IPV6,
     MAX_THRESHOLD,

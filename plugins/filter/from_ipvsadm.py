@@ -70,7 +70,7 @@ _value:
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.lvs.ipvs.plugins.module_utils import _model, _rules
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model, _rules
 
 
 def from_ipvsadm(text):

@@ -59,8 +59,8 @@ _value:
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.lvs.ipvs.plugins.module_utils import _model, _rules
-from ansible_collections.lvs.ipvs.plugins.module_utils._errors import IpvsError
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model, _rules
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError
 from ansible_collections.lvs.ipvs.plugins.plugin_utils import _options
 
 

@@ -63,8 +63,8 @@ _value:
 
 from collections.abc import Mapping, Sequence
 
-from ansible_collections.lvs.ipvs.plugins.module_utils import _model
-from ansible_collections.lvs.ipvs.plugins.module_utils._errors import OptionError
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import OptionError
 from ansible_collections.lvs.ipvs.plugins.plugin_utils import _options
 
 

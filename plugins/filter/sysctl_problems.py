@@ -48,7 +48,7 @@ _value:
 
 from ansible.utils.display import Display
 
-from ansible_collections.lvs.ipvs.plugins.module_utils import _sysctls
+from ansible_collections.lvs.ipvs.plugins.module_utils._node import _sysctls
 
 
 def sysctl_problems(lacking, kernel=""):

@@ -74,8 +74,8 @@ from collections.abc import Mapping, Sequence
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.lvs.ipvs.plugins.module_utils import _model, _rules
-from ansible_collections.lvs.ipvs.plugins.module_utils._errors import OptionError
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model, _rules
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import OptionError
 from ansible_collections.lvs.ipvs.plugins.plugin_utils import _options
 
 _PARTS = {"services": _options.SERVICES, "timeouts": _options.TIMEOUTS, "sync_daemons": _options.SYNC_DAEMONS}

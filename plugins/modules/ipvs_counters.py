@@ -66,18 +66,19 @@ commands:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.lvs.ipvs.plugins.module_utils import _argspec
-from ansible_collections.lvs.ipvs.plugins.module_utils._runner import run
-from ansible_collections.lvs.ipvs.plugins.module_utils._tasks import zero_counters
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _service_specs
+from ansible_collections.lvs.ipvs.plugins.module_utils._table._tasks import zero_counters
+from ansible_collections.lvs.ipvs.plugins.module_utils._task import _argspec
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._runner import run
 
 
 def main():
-    rules = _argspec.service_id_rules()
+    rules = _service_specs.service_id_rules()
     del rules["required_one_of"]
     module = AnsibleModule(
         argument_spec=dict(
             **_argspec.netns(),
-            **_argspec.service_id(),
+            **_service_specs.service_id(),
             **_argspec.state("zeroed"),
         ),
         supports_check_mode=True,

@@ -353,9 +353,10 @@ sync_daemons:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.lvs.ipvs.plugins.module_utils import _argspec
-from ansible_collections.lvs.ipvs.plugins.module_utils._runner import run
-from ansible_collections.lvs.ipvs.plugins.module_utils._tasks import read_info
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _service_specs
+from ansible_collections.lvs.ipvs.plugins.module_utils._table._tasks import read_info
+from ansible_collections.lvs.ipvs.plugins.module_utils._task import _argspec
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._runner import run
 
 
 def main():
@@ -363,7 +364,7 @@ def main():
         argument_spec=dict(
             statistics={"type": "bool", "default": False},
             **_argspec.netns(),
-            **_argspec.service_id(),
+            **_service_specs.service_id(),
         ),
         supports_check_mode=True,
     )

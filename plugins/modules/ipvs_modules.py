@@ -168,7 +168,8 @@ not_loaded:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.lvs.ipvs.plugins.module_utils import _kmod, _runner
+from ansible_collections.lvs.ipvs.plugins.module_utils._node import _kmod
+from ansible_collections.lvs.ipvs.plugins.module_utils._task import _runner
 
 
 def main():

@@ -219,9 +219,10 @@ commands:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.lvs.ipvs.plugins.module_utils import _argspec
-from ansible_collections.lvs.ipvs.plugins.module_utils._runner import run
-from ansible_collections.lvs.ipvs.plugins.module_utils._tasks import manage_server
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _service_specs
+from ansible_collections.lvs.ipvs.plugins.module_utils._table._tasks import manage_server
+from ansible_collections.lvs.ipvs.plugins.module_utils._task import _argspec
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._runner import run
 
 
 def main():
@@ -231,13 +232,13 @@ def main():
             drain_connections={"type": _argspec.INT, "default": 0},
             drain_interval={"type": _argspec.FLOAT, "default": 1.0},
             **_argspec.netns(),
-            **_argspec.service_id("service_"),
-            **_argspec.server_id(),
-            **_argspec.server(),
+            **_service_specs.service_id("service_"),
+            **_service_specs.server_id(),
+            **_service_specs.server(),
             **_argspec.state("present", "absent", "drained"),
         ),
         supports_check_mode=True,
-        **_argspec.service_id_rules("service_"),
+        **_service_specs.service_id_rules("service_"),
     )
     run(module, manage_server)
 

@@ -204,9 +204,10 @@ commands:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.lvs.ipvs.plugins.module_utils import _argspec
-from ansible_collections.lvs.ipvs.plugins.module_utils._runner import run
-from ansible_collections.lvs.ipvs.plugins.module_utils._tasks import manage_service
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _service_specs
+from ansible_collections.lvs.ipvs.plugins.module_utils._table._tasks import manage_service
+from ansible_collections.lvs.ipvs.plugins.module_utils._task import _argspec
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._runner import run
 
 
 def main():
@@ -214,13 +215,13 @@ def main():
         argument_spec=dict(
             purge_servers={"type": "bool", "default": False},
             **_argspec.netns(),
-            **_argspec.service_id(),
-            **_argspec.service(),
-            **_argspec.servers(),
+            **_service_specs.service_id(),
+            **_service_specs.service(),
+            **_service_specs.servers(),
             **_argspec.state("present", "absent"),
         ),
         supports_check_mode=True,
-        **_argspec.service_id_rules(),
+        **_service_specs.service_id_rules(),
     )
     run(module, manage_service)
 

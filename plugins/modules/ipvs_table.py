@@ -256,15 +256,16 @@ commands:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.lvs.ipvs.plugins.module_utils import _argspec
-from ansible_collections.lvs.ipvs.plugins.module_utils._runner import run
-from ansible_collections.lvs.ipvs.plugins.module_utils._tasks import manage_table
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _service_specs
+from ansible_collections.lvs.ipvs.plugins.module_utils._table._tasks import manage_table
+from ansible_collections.lvs.ipvs.plugins.module_utils._task import _argspec
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._runner import run
 
 
 def main():
     module = AnsibleModule(
         argument_spec=dict(
-            services=_argspec.services(),
+            services=_service_specs.services(),
             rules={"type": "str"},
             purge_servers={"type": "bool", "default": False},
             prune={"type": "bool", "default": False},

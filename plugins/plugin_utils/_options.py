@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
-from ansible_collections.lvs.ipvs.plugins.module_utils import _argspec, _model
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model, _service_specs
+from ansible_collections.lvs.ipvs.plugins.module_utils._task import _argspec
 
-SERVICES = _argspec.services()
+SERVICES = _service_specs.services()
 TIMEOUTS = {"type": "dict", "options": {name: {"type": _argspec.INT} for name in _model.Timeouts._fields}}
 SYNC_DAEMONS = {
     "type": "list",

@@ -15,8 +15,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ansible_collections.lvs.ipvs.plugins.module_utils import _model, _netlink, _plan
-from ansible_collections.lvs.ipvs.plugins.module_utils._apply import reconcile
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model, _netlink, _plan
+from ansible_collections.lvs.ipvs.plugins.module_utils._table._apply import reconcile
 
 from . import measure, tables
 

@@ -7,8 +7,8 @@ import socket
 import subprocess
 import tempfile
 
-from ansible_collections.lvs.ipvs.plugins.module_utils import _model, _netlink, _plan
-from ansible_collections.lvs.ipvs.plugins.module_utils._apply import reconcile
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model, _netlink, _plan
+from ansible_collections.lvs.ipvs.plugins.module_utils._table._apply import reconcile
 
 from . import measure, tables
 

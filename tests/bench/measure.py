@@ -10,7 +10,7 @@ import subprocess
 import time
 from statistics import median
 
-from ansible_collections.lvs.ipvs.plugins.module_utils import _netns
+from ansible_collections.lvs.ipvs.plugins.module_utils._node import _netns
 
 _numbers = itertools.count()
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import ipaddress
 from typing import NamedTuple
 
-from ansible_collections.lvs.ipvs.plugins.module_utils import _model, _plan, _rules
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model, _plan, _rules
 
 # Documentation prefixes; what is carved out of 2001:db8::/32 has room for any number of services.
 _VIPS = int(ipaddress.ip_address("203.0.113.0"))

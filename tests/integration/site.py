@@ -15,7 +15,7 @@ import threading
 import time
 from pathlib import Path
 
-from ansible_collections.lvs.ipvs.plugins.module_utils import _netns
+from ansible_collections.lvs.ipvs.plugins.module_utils._node import _netns
 
 VIP, PORT = "203.0.113.80", 80
 SERVICE = {"address": VIP, "port": PORT}

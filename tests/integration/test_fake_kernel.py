@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.lvs.ipvs.plugins.module_utils import _model, _netlink, _plan
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model, _netlink, _plan
 from tests import rule_tables
 from tests.unit import strategies
 from tests.unit.fake_kernel import FakeKernel

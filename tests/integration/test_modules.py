@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.lvs.ipvs.plugins.module_utils import _kmod
+from ansible_collections.lvs.ipvs.plugins.module_utils._node import _kmod
 
 from .conftest import loaded, unload
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.lvs.ipvs.plugins.module_utils import _netns
+from ansible_collections.lvs.ipvs.plugins.module_utils._node import _netns
 from tests.support import eventually
 
 pytestmark = pytest.mark.once

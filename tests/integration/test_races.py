@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from ansible_collections.lvs.ipvs.plugins.module_utils import _netlink
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _netlink
 
 from .conftest import ModuleFailed
 

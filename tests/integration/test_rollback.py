@@ -9,7 +9,8 @@ import time
 
 import pytest
 
-from ansible_collections.lvs.ipvs.plugins.module_utils import _kmod, _model, _netlink, _plan
+from ansible_collections.lvs.ipvs.plugins.module_utils._node import _kmod
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model, _netlink, _plan
 
 from .conftest import ModuleFailed
 

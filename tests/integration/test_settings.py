@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.lvs.ipvs.plugins.module_utils import _model, _plan
-from ansible_collections.lvs.ipvs.plugins.module_utils._netlink import Kernel
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model, _plan
+from ansible_collections.lvs.ipvs.plugins.module_utils._table._netlink import Kernel
 from tests.support import eventually
 
 from .conftest import ModuleFailed

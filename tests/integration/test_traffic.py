@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.lvs.ipvs.plugins.module_utils import _kmod, _model, _netlink
+from ansible_collections.lvs.ipvs.plugins.module_utils._node import _kmod
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model, _netlink
 from tests.support import eventually
 
 from .conftest import ModuleFailed

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ansible_collections.lvs.ipvs.plugins.module_utils import _argspec
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _service_specs
 from tests.support import ansible
 
 from .test_network import network
@@ -163,7 +163,7 @@ def test_services_are_typed_as_ipvs_table_has_them(role):
     spec = yaml.safe_load((ROOT / f"roles/{role}/meta/argument_specs.yml").read_text())
     given = spec["argument_specs"]["main"]["options"]["director_services"]
     assert {key: given[key] for key in ("type", "elements")} == {"type": "list", "elements": "dict"}
-    assert typed(given["options"]) == typed(_argspec.services()["options"])
+    assert typed(given["options"]) == typed(_service_specs.services()["options"])
 
 
 def typed(options):

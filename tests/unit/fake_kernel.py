@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import ipaddress
 
-from ansible_collections.lvs.ipvs.plugins.module_utils import _model, _plan, _schema
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model, _plan, _schema
 from tests import rule_tables
 
 IDLE = (_schema.Connections(0, 0, 0), _schema.Statistics())

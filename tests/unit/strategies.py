@@ -6,7 +6,7 @@ from __future__ import annotations
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from ansible_collections.lvs.ipvs.plugins.module_utils import _model
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model
 from tests import rule_tables
 
 few = settings(max_examples=25)

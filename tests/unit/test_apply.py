@@ -10,8 +10,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from ansible_collections.lvs.ipvs.plugins.module_utils import _apply, _model, _plan
-from ansible_collections.lvs.ipvs.plugins.module_utils._errors import IpvsError, OptionError
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _apply, _model, _plan
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, OptionError
 
 from . import strategies
 from .fake_kernel import FakeKernel

@@ -15,7 +15,7 @@ from ansible.module_utils import basic
 from ansible.module_utils.common.validation import check_type_int
 
 from ansible_collections.lvs.ipvs.plugins.filter import to_ipvsadm
-from ansible_collections.lvs.ipvs.plugins.module_utils import _argspec
+from ansible_collections.lvs.ipvs.plugins.module_utils._task import _argspec
 
 MODULES = sorted(path.stem for path in (Path(__file__).parents[2] / "plugins/modules").glob("ipvs_*.py"))
 ENDLESS = [float("inf"), float("-inf"), float("nan"), "inf", "nan", "1e400", "Infinity", 10**400]

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.lvs.ipvs.plugins.module_utils import _drain, _model, _schema
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain, _model, _schema
 
 from .fake_kernel import FakeKernel
 

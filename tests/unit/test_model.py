@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.lvs.ipvs.plugins.module_utils import _model
-from ansible_collections.lvs.ipvs.plugins.module_utils._errors import OptionError
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import OptionError
 from tests import rule_tables
 
 from . import strategies

@@ -8,8 +8,8 @@ import struct
 
 import pytest
 
-from ansible_collections.lvs.ipvs.plugins.module_utils import _model, _netlink, _plan, _schema
-from ansible_collections.lvs.ipvs.plugins.module_utils._errors import IpvsError
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model, _netlink, _plan, _schema
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError
 
 FAMILY = 30
 

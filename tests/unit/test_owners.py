@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.lvs.ipvs.plugins.module_utils import _owners
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _owners
 
 VRRP = "vrrp_instance one {\n  interface eth0\n  virtual_ipaddress {\n    203.0.113.80\n  }\n}\n"
 SERVER = "virtual_server 203.0.113.80 80 {\n  lb_algo rr\n}\n"

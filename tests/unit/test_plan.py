@@ -7,8 +7,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from ansible_collections.lvs.ipvs.plugins.module_utils import _model, _plan, _schema
-from ansible_collections.lvs.ipvs.plugins.module_utils._errors import OptionError
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model, _plan, _schema
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import OptionError
 
 from . import strategies
 from .fake_kernel import FakeKernel

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.lvs.ipvs.plugins.module_utils import _model, _owners, _plan, _prune
-from ansible_collections.lvs.ipvs.plugins.module_utils._errors import IpvsError, OptionError
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model, _owners, _plan, _prune
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, OptionError
 
 WEB = _model.service_id({"address": "203.0.113.80", "port": 80})
 DNS = _model.service_id({"address": "203.0.113.81", "port": 53, "protocol": "udp"})

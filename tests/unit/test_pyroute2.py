@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from ansible_collections.lvs.ipvs.plugins.module_utils import _pyroute2
-from ansible_collections.lvs.ipvs.plugins.module_utils._errors import MissingLibrary
+from ansible_collections.lvs.ipvs.plugins.module_utils._task import _pyroute2
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import MissingLibrary
 
 PARTS = {
     "netlink/__init__.py": "from pyroute2 import config\nclass genlmsg: pass\n",
@@ -85,7 +85,7 @@ def test_no_package(monkeypatch, not_imported):
 def test_the_real_one_stays_small():
     """A version whose modules drag in the whole package again is noticed here, though it would work."""
     program = (
-        "import sys; from ansible_collections.lvs.ipvs.plugins.module_utils import _pyroute2; _pyroute2.load();"
+        "import sys; from ansible_collections.lvs.ipvs.plugins.module_utils._task import _pyroute2; _pyroute2.load();"
         "print(sum(name.startswith('pyroute2') for name in sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", program], env={"PYTHONPATH": ":".join(sys.path)}, capture_output=True, text=True, check=True)

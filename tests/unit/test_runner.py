@@ -8,9 +8,9 @@ import stat
 
 import pytest
 
-from ansible_collections.lvs.ipvs.plugins.module_utils import _runner
-from ansible_collections.lvs.ipvs.plugins.module_utils._answer import Answer
-from ansible_collections.lvs.ipvs.plugins.module_utils._errors import IpvsError, MissingLibrary, OptionError
+from ansible_collections.lvs.ipvs.plugins.module_utils._task import _runner
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._answer import Answer
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, MissingLibrary, OptionError
 
 
 class Ended(Exception):

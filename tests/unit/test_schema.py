@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.lvs.ipvs.plugins.module_utils import _model, _schema
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model, _schema
 from tests import rule_tables
 
 from . import strategies

@@ -7,9 +7,10 @@ import errno
 
 import pytest
 
-from ansible_collections.lvs.ipvs.plugins.module_utils import _kmod, _model, _multicast, _netlink, _owners, _schema, _tasks
-from ansible_collections.lvs.ipvs.plugins.module_utils._answer import Context
-from ansible_collections.lvs.ipvs.plugins.module_utils._errors import IpvsError, NoIpvs, OptionError
+from ansible_collections.lvs.ipvs.plugins.module_utils._node import _kmod
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model, _multicast, _netlink, _owners, _schema, _tasks
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._answer import Context
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, NoIpvs, OptionError
 
 from .fake_kernel import FakeKernel
 

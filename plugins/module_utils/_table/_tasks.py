@@ -10,21 +10,13 @@ that tests can put another in its place.
 
 from __future__ import annotations
 
-from ansible_collections.lvs.ipvs.plugins.module_utils import (
-    _drain,
-    _kmod,
-    _model,
-    _multicast,
-    _nearest,
-    _netlink,
-    _plan,
-    _prune,
-    _rules,
-)
-from ansible_collections.lvs.ipvs.plugins.module_utils._answer import Answer
-from ansible_collections.lvs.ipvs.plugins.module_utils._apply import reconcile
-from ansible_collections.lvs.ipvs.plugins.module_utils._errors import IpvsError, OptionError
-from ansible_collections.lvs.ipvs.plugins.module_utils._netlink import Kernel
+from ansible_collections.lvs.ipvs.plugins.module_utils._node import _kmod
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain, _model, _multicast, _netlink, _plan, _prune, _rules
+from ansible_collections.lvs.ipvs.plugins.module_utils._table._apply import reconcile
+from ansible_collections.lvs.ipvs.plugins.module_utils._table._netlink import Kernel
+from ansible_collections.lvs.ipvs.plugins.module_utils._task import _nearest
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._answer import Answer
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, OptionError
 
 DRAIN_TIMEOUT = 300  # seconds, for state drained
 MAX_WAIT = 86400 * 31  # seconds

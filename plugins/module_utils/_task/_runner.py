@@ -12,9 +12,9 @@ from functools import partial
 
 from ansible.module_utils.basic import missing_required_lib
 
-from ansible_collections.lvs.ipvs.plugins.module_utils import _files
-from ansible_collections.lvs.ipvs.plugins.module_utils._answer import Context
-from ansible_collections.lvs.ipvs.plugins.module_utils._errors import IpvsError, MissingLibrary
+from ansible_collections.lvs.ipvs.plugins.module_utils._task import _files
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._answer import Context
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, MissingLibrary
 
 _LONG = 100
 

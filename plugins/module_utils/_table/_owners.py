@@ -15,7 +15,7 @@ import os
 import re
 from typing import List, NamedTuple
 
-from ansible_collections.lvs.ipvs.plugins.module_utils import _netns
+from ansible_collections.lvs.ipvs.plugins.module_utils._node import _netns
 
 _INTERFACES = {"kube-ipvs0": "kube-proxy", "kube-dummy-if": "kube-router"}
 _KEEPALIVED_CONFIGURATIONS = ("/etc/keepalived/keepalived.conf", "/usr/local/etc/keepalived/keepalived.conf")

@@ -18,9 +18,9 @@ import re
 import shutil
 from typing import Dict, NamedTuple, Optional
 
-from ansible_collections.lvs.ipvs.plugins.module_utils import _files
-from ansible_collections.lvs.ipvs.plugins.module_utils._answer import Answer
-from ansible_collections.lvs.ipvs.plugins.module_utils._errors import IpvsError, OptionError
+from ansible_collections.lvs.ipvs.plugins.module_utils._task import _files
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._answer import Answer
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, OptionError
 
 SCHEDULERS = ("rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh", "sh", "sed", "nq", "fo", "ovf", "mh", "twos")
 """The schedulers of the Linux kernel; the module of each is ``ip_vs_NAME``."""

@@ -17,8 +17,10 @@ import os
 import socket
 import struct
 
-from ansible_collections.lvs.ipvs.plugins.module_utils import _kmod, _model, _netns, _plan, _pyroute2, _schema
-from ansible_collections.lvs.ipvs.plugins.module_utils._errors import IpvsError, NoIpvs
+from ansible_collections.lvs.ipvs.plugins.module_utils._node import _kmod, _netns
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model, _plan, _schema
+from ansible_collections.lvs.ipvs.plugins.module_utils._task import _pyroute2
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, NoIpvs
 
 _PROC = "/proc/thread-self/net/ip_vs"
 _TIME_LIMIT = 30  # seconds for one answer; the kernel answers within the send, so this only ends a wait that would never end

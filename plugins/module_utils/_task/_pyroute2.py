@@ -15,7 +15,7 @@ import importlib.util
 import sys
 import traceback
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._errors import MissingLibrary
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import MissingLibrary
 
 
 def load():

@@ -16,7 +16,7 @@ from __future__ import annotations
 import socket
 from typing import Dict, NamedTuple, Optional, Tuple
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._errors import OptionError
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import OptionError
 
 IPV4, IPV6 = int(socket.AF_INET), int(socket.AF_INET6)
 FAMILIES = {"ipv4": IPV4, "ipv6": IPV6}

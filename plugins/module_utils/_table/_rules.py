@@ -17,8 +17,8 @@ import re
 import socket
 from typing import Any, NamedTuple, Optional, Tuple
 
-from ansible_collections.lvs.ipvs.plugins.module_utils import _model
-from ansible_collections.lvs.ipvs.plugins.module_utils._errors import IpvsError, OptionError
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, OptionError
 
 _PROTOCOL_OPTIONS = {_model.PROTOCOLS["tcp"]: "-t", _model.PROTOCOLS["udp"]: "-u", _model.PROTOCOLS["sctp"]: "--sctp-service"}
 _FORWARD_OPTIONS = {"nat": "-m", "tun": "-i", "dr": "-g", "local": "-g"}

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import ipaddress
 
-from ansible_collections.lvs.ipvs.plugins.module_utils import _model, _owners, _plan
-from ansible_collections.lvs.ipvs.plugins.module_utils._errors import IpvsError, OptionError
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model, _owners, _plan
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, OptionError
 
 
 def rule(options):

@@ -9,9 +9,9 @@ from __future__ import annotations
 import errno
 import traceback
 
-from ansible_collections.lvs.ipvs.plugins.module_utils import _plan
-from ansible_collections.lvs.ipvs.plugins.module_utils._errors import IpvsError
-from ansible_collections.lvs.ipvs.plugins.module_utils._netlink import operation_error, uncollected
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _plan
+from ansible_collections.lvs.ipvs.plugins.module_utils._table._netlink import operation_error, uncollected
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError
 
 _TRIES = 3
 _GONE = (errno.ESRCH, errno.ENOENT)

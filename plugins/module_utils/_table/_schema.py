@@ -15,7 +15,7 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import NamedTuple
 
-from ansible_collections.lvs.ipvs.plugins.module_utils import _model
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model
 
 FAMILY = "IPVS"
 VERSION = 1

@@ -2,44 +2,12 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Argument specs that several modules share. Each function makes a new dict, so that a module can add to it."""
+"""Argument specs of virtual services and real servers. Each function makes a new dict, so that a module can add to it."""
 
 from __future__ import annotations
 
-from ansible.module_utils.common.validation import check_type_float, check_type_int
-
-from ansible_collections.lvs.ipvs.plugins.module_utils import _model
-
-_BOUND = 2**63
-
-
-class _Number(str):
-    """The type of a finite number. ansible-core's own ``int`` answers an infinite number with a traceback; its ``float`` takes it.
-
-    A callable, which argument specs allow as a type; a string all the same, because tools compare it with the documentation.
-    """
-
-    @property
-    def __name__(self):
-        return str(self)
-
-    def __call__(self, value):
-        try:
-            number = check_type_int(value) if self == "int" else check_type_float(value)
-        except OverflowError:
-            number = _BOUND
-        if not abs(number) < _BOUND:  # nan is not below anything
-            raise TypeError("%.40s is not a number that can be used here" % value)
-        return number
-
-
-INT, FLOAT = _Number("int"), _Number("float")
-"""For options that take a number, instead of "int" and "float"."""
-
-
-def netns():
-    """The network namespace, which every module that touches the table takes."""
-    return {"netns": {"type": "str"}}
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._argspec import INT
 
 
 def service_id(prefix=""):
@@ -103,8 +71,3 @@ def servers():
 def services():
     """A list of services with their servers."""
     return {"type": "list", "elements": "dict", "options": dict(service_id(), **service(), **servers())}
-
-
-def state(*choices):
-    """The state option; the first choice is the default."""
-    return {"state": {"type": "str", "choices": list(choices), "default": choices[0]}}

@@ -15,8 +15,9 @@ import os
 import socket
 import struct
 
-from ansible_collections.lvs.ipvs.plugins.module_utils import _model, _netns
-from ansible_collections.lvs.ipvs.plugins.module_utils._errors import OptionError
+from ansible_collections.lvs.ipvs.plugins.module_utils._node import _netns
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import OptionError
 
 _SIOCGIFFLAGS, _SIOCGIFADDR, _IFF_UP = 0x8913, 0x8915, 1
 _SHOWN = 20

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._errors import IpvsError
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError
 
 
 def target(path):

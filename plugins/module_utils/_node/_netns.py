@@ -11,7 +11,7 @@ import errno
 import os
 from contextlib import contextmanager
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._errors import IpvsError, OptionError
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, OptionError
 
 _RUN = "/run/netns"
 _OWN = "/proc/thread-self/ns/net"

@@ -13,7 +13,7 @@ from __future__ import annotations
 import itertools
 from typing import Any, NamedTuple, Optional, Tuple
 
-from ansible_collections.lvs.ipvs.plugins.module_utils import _model, _rules
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model, _rules
 
 ADD_SERVICE, EDIT_SERVICE, DELETE_SERVICE = "add service", "edit service", "delete service"
 ADD_SERVER, EDIT_SERVER, DELETE_SERVER = "add server", "edit server", "delete server"
