@@ -289,6 +289,11 @@ def _without_tabs(text):
 def _compose(text, partial=False):
     """The root node of the KubeProxyConfiguration among the documents in text, and its value."""
     text = _without_tabs(text)
+    mark = text.find("\ufeff", 1)
+    if mark > 0:
+        # PyYAML passes over it where Go's YAML does not.
+        line = text.count("\n", 0, mark) + 1
+        raise AnsibleFilterError("kube_proxy_config: line {0} has a byte order mark (U+FEFF), which only the beginning may have: remove it".format(line))
     try:
         # Read twice: what makes a value of a node writes the members of its merge keys into the node.
         documents = list(yaml.compose_all(text, Loader=yaml.SafeLoader))

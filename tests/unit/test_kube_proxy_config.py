@@ -605,6 +605,12 @@ def test_any_configuration(configuration, settings):
     assert [name for name in result if name in before] == kept
 
 
+@pytest.mark.parametrize("mark", ["\ufeff", "# note\ufeff", "'\ufeff'"])
+def test_a_byte_order_mark_in_the_middle_is_refused(mark):
+    with pytest.raises(AnsibleFilterError, match="line 2 has a byte order mark"):
+        edit(f"apiVersion: kubeproxy.config.k8s.io/v1alpha1\nmetricsBindAddress: {mark}\nkind: KubeProxyConfiguration\n", mode="ipvs")
+
+
 # --- Random spellings, and texts that somebody damaged ---
 
 # libyaml reads tabs between tokens, as Go's YAML does, and shares no code with the reader that the filter uses.
