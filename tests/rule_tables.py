@@ -10,24 +10,19 @@ import ipaddress
 
 from hypothesis import strategies as st
 
+from ansible_collections.lvs.ipvs.plugins.module_utils._table._literals import IPV4, IPV6, host_mask, netmask_text
 from ansible_collections.lvs.ipvs.plugins.module_utils._table._model import (
-    IPV4,
-    IPV6,
     MAX_THRESHOLD,
-    MAX_TIMEOUT,
     MAX_WEIGHT,
     PROTOCOLS,
     SCHEDULER_FLAGS,
-    Daemon,
     Entry,
     Server,
     ServerId,
     Service,
     ServiceId,
-    Timeouts,
-    host_mask,
-    netmask_text,
 )
+from ansible_collections.lvs.ipvs.plugins.module_utils._table._settings import MAX_TIMEOUT, Daemon, Timeouts
 
 SCHEDULERS = ("rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh", "sh", "sed", "nq", "fo", "ovf", "mh", "none")
 

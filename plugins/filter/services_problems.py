@@ -63,7 +63,7 @@ _value:
 
 from collections.abc import Mapping, Sequence
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _literals, _model, _settings
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import OptionError
 from ansible_collections.lvs.ipvs.plugins.plugin_utils import _options
 
@@ -81,8 +81,8 @@ def services_problems(services, name="director_services", allow_empty=False, tim
     problems = [] if allow_empty else _empty_lists(options[name], name)
     for problem in (
         _problem(_model.created_table, options[name], name),
-        _problem(_model.created_timeouts, options["director_timeouts"], "director_timeouts"),
-        _problem(_model.created_daemons, options["director_sync_daemons"], "director_sync_daemons"),
+        _problem(_settings.created_timeouts, options["director_timeouts"], "director_timeouts"),
+        _problem(_settings.created_daemons, options["director_sync_daemons"], "director_sync_daemons"),
     ):
         problems += problem
     return problems or _daemons_beside_mixed_families(options, name)
@@ -116,7 +116,7 @@ def _daemons_beside_mixed_families(options, name):
         % (name, ident, server)
         for ident, entry in _model.created_table(options[name], name).items()
         for server in entry.servers
-        if _model.family_of(server.address) != ident.family
+        if _literals.family_of(server.address) != ident.family
     ]
 
 

@@ -74,7 +74,7 @@ from collections.abc import Mapping, Sequence
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model, _rules
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model, _rules, _settings
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import OptionError
 from ansible_collections.lvs.ipvs.plugins.plugin_utils import _options
 
@@ -113,9 +113,9 @@ def _parts(value):
 def _text(options):
     text = ""
     if options["timeouts"]:
-        text += _rules.render_timeouts(_model.created_timeouts(options["timeouts"])) + "\n"
+        text += _rules.render_timeouts(_settings.created_timeouts(options["timeouts"])) + "\n"
     text += _rules.render_table(_model.created_table(options["services"] or ()))
-    return text + "".join(_rules.render_daemon(daemon) + "\n" for daemon in _model.created_daemons(options["sync_daemons"] or ()))
+    return text + "".join(_rules.render_daemon(daemon) + "\n" for daemon in _settings.created_daemons(options["sync_daemons"] or ()))
 
 
 class FilterModule:

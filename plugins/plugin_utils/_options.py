@@ -10,16 +10,16 @@ from collections.abc import Mapping, Sequence
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model, _service_specs
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _service_specs, _settings
 from ansible_collections.lvs.ipvs.plugins.module_utils._task import _argspec
 
 SERVICES = _service_specs.services()
-TIMEOUTS = {"type": "dict", "options": {name: {"type": _argspec.INT} for name in _model.Timeouts._fields}}
+TIMEOUTS = {"type": "dict", "options": {name: {"type": _argspec.INT} for name in _settings.Timeouts._fields}}
 SYNC_DAEMONS = {
     "type": "list",
     "elements": "dict",
     "options": {
-        "role": {"type": "str", "choices": list(_model.DAEMON_ROLES), "required": True},
+        "role": {"type": "str", "choices": list(_settings.DAEMON_ROLES), "required": True},
         "interface": {"type": "str", "required": True},
         "sync_id": {"type": _argspec.INT},
         "max_length": {"type": _argspec.INT},

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model, _netlink, _plan
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _literals, _model, _netlink, _plan, _settings
 from tests import rule_tables
 from tests.unit import strategies
 from tests.unit.fake_kernel import FakeKernel
@@ -27,11 +27,11 @@ sequences = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
-DEFAULTS = _model.Timeouts(900, 120, 300)
+DEFAULTS = _settings.Timeouts(900, 120, 300)
 SERVER_KINDS = [_plan.ADD_SERVER, _plan.EDIT_SERVER, _plan.DELETE_SERVER]
 KINDS = [*SERVER_KINDS * 3, _plan.ADD_SERVICE, _plan.EDIT_SERVICE, _plan.DELETE_SERVICE, _plan.SET_TIMEOUTS, _plan.ZERO, _plan.FLUSH]
 # What no server can be: multicast, broadcast, unspecified.
-NO_SERVER = {_model.IPV4: ["224.0.0.1", "255.255.255.255", "0.0.0.0"], _model.IPV6: ["ff02::1", "::"]}
+NO_SERVER = {_literals.IPV4: ["224.0.0.1", "255.255.255.255", "0.0.0.0"], _literals.IPV6: ["ff02::1", "::"]}
 
 
 def now_and_then(strategy):
@@ -51,10 +51,10 @@ def services(draw, ident):
 def servers(draw, service, known):
     """A server that the kernel takes, or one that it refuses: by its address, its numbers, or the family of its service."""
     server = draw(rule_tables.servers(service))
-    family = _model.family_of(server.id.address)
-    known = [ident for ident in known if _model.family_of(ident.address) == family]
+    family = _literals.family_of(server.id.address)
+    known = [ident for ident in known if _literals.family_of(ident.address) == family]
     server = server._replace(id=draw(st.sampled_from([*known * 2, server.id])))
-    other = "2001:db8::1" if family == _model.IPV4 else "198.51.100.1"
+    other = "2001:db8::1" if family == _literals.IPV4 else "198.51.100.1"
     spoiled = draw(
         now_and_then(
             st.sampled_from(NO_SERVER[family] + [other]).map(lambda address: {"id": server.id._replace(address=address)})
@@ -114,7 +114,7 @@ def test_after_each_step_both_answer_the_same(kernel, data, table, number):
         assert kernel.apply([step]) == fake.apply([step])
         assert in_order(kernel.read()) == in_order(fake.read())
         assert kernel.timeouts() == fake.timeouts()
-    some = list(fake.table)[:1] + [_model.ServiceId(_model.IPV4, 0, "", 0, 999)]
+    some = list(fake.table)[:1] + [_model.ServiceId(_literals.IPV4, 0, "", 0, 999)]
     assert kernel.read(some) == fake.read(some)
     assert kernel.statistics() == fake.statistics()
 
@@ -123,10 +123,10 @@ def test_sync_daemons(kernel):
     """In one fixed order, since each of them costs the kernel a thread; a server of the other family and a daemon exclude each other."""
     subprocess.run(["ip", "-batch", "-"], input="link add eth7 type dummy\nlink set eth7 up\naddr add 198.51.100.2/24 dev eth7\n", text=True, check=True)
     fake = FakeKernel()
-    ident = _model.ServiceId(_model.IPV4, 0, "", 0, 7)
+    ident = _model.ServiceId(_literals.IPV4, 0, "", 0, 7)
     service = _model.overlay_service(_model.Service(ident))
     server = _model.overlay_server(_model.Server(_model.ServerId("2001:db8::11", 80), "tun"))
-    master = _model.overlay_daemon(_model.Daemon("master", "eth7", 7))
+    master = _settings.overlay_daemon(_settings.Daemon("master", "eth7", 7))
     start = _plan.Operation(_plan.START_DAEMON, None, None, master)
     stop = _plan.Operation(_plan.STOP_DAEMON, None, master, None)
     outcomes = []

@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model, _plan, _rules
-from ansible_collections.lvs.ipvs.plugins.module_utils._table._model import Entry, Timeouts
+from ansible_collections.lvs.ipvs.plugins.module_utils._table._model import Entry
 from ansible_collections.lvs.ipvs.plugins.module_utils._table._netlink import Kernel
+from ansible_collections.lvs.ipvs.plugins.module_utils._table._settings import Timeouts
 from tests import rule_tables
 from tests.rule_tables import OURS_ALONE, REFUSED, REFUSED_BY_US_ALONE, SAME
 

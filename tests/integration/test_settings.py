@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model, _plan
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _plan, _settings
 from ansible_collections.lvs.ipvs.plugins.module_utils._table._netlink import Kernel
 from tests.support import eventually
 
@@ -156,7 +156,7 @@ def test_what_is_refused_beforehand_is_what_the_kernel_would_refuse(daemons):
         for role in ("master", "backup"):
             for interface in ("lo", "eth7", "other7", "down0", "small0", "tiny.0", "nosuch0"):
                 for group in ("224.0.0.81", "239.1.1.1", "ff02::81", "ff05::81"):
-                    daemon = _model.Daemon(role, interface, multicast_group=group, **options)
+                    daemon = _settings.Daemon(role, interface, multicast_group=group, **options)
                     [outcome] = kernel.apply([_plan.Operation(_plan.START_DAEMON, None, None, daemon)])
                     if outcome == 0:
                         kernel.apply([_plan.Operation(_plan.STOP_DAEMON, None, daemon, None)])

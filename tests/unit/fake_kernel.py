@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import ipaddress
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model, _plan, _schema
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _literals, _model, _plan, _schema, _settings
 from tests import rule_tables
 
 IDLE = (_schema.Connections(0, 0, 0), _schema.Statistics())
@@ -25,7 +25,7 @@ class FakeKernel:
 
     def __init__(self, table=None, timeouts=None, daemons=None, read_only=False):
         self.table = copy(table or {})
-        self.known_timeouts = timeouts or _model.Timeouts(900, 120, 300)
+        self.known_timeouts = timeouts or _settings.Timeouts(900, 120, 300)
         self.running_daemons = dict(daemons or {})
         self.counters = {}
         self.schedulers = set(rule_tables.SCHEDULERS)
@@ -81,7 +81,7 @@ class FakeKernel:
         if kind in (_plan.START_DAEMON, _plan.STOP_DAEMON):
             return self._daemon(kind, before, after)
         if kind == _plan.SET_TIMEOUTS:
-            self.known_timeouts = _model.Timeouts(*[new or old for new, old in zip(after, self.known_timeouts, strict=True)])
+            self.known_timeouts = _settings.Timeouts(*[new or old for new, old in zip(after, self.known_timeouts, strict=True)])
             return 0
         if kind == _plan.FLUSH:
             self.table.clear()
@@ -114,7 +114,7 @@ class FakeKernel:
     def _server(self, kind, entry, before, after):
         if kind == _plan.DELETE_SERVER:
             return 0 if entry.servers.pop(before.id, None) else errno.ENOENT
-        if _model.family_of(after.id.address) != entry.service.id.family and (self.running_daemons or after.forward_method != "tun"):
+        if _literals.family_of(after.id.address) != entry.service.id.family and (self.running_daemons or after.forward_method != "tun"):
             return errno.EINVAL
         if after.weight > _model.MAX_WEIGHT or after.lower_threshold > after.upper_threshold:
             return errno.ERANGE
@@ -136,7 +136,7 @@ class FakeKernel:
             return 0 if self.running_daemons.pop(before.role, None) else errno.ESRCH
         if after.role in self.running_daemons:
             return errno.EEXIST
-        if any(_model.family_of(server.address) != ident.family for ident, entry in self.table.items() for server in entry.servers):
+        if any(_literals.family_of(server.address) != ident.family for ident, entry in self.table.items() for server in entry.servers):
             return errno.EINVAL
         self.running_daemons[after.role] = after._replace(max_length=after.max_length or 1472)
         return 0

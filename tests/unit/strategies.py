@@ -6,7 +6,7 @@ from __future__ import annotations
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _literals, _model
 from tests import rule_tables
 
 few = settings(max_examples=25)
@@ -14,11 +14,11 @@ few = settings(max_examples=25)
 
 service_ids = st.sampled_from(
     [
-        _model.ServiceId(_model.IPV4, _model.PROTOCOLS["tcp"], "203.0.113.80", 80, 0),
-        _model.ServiceId(_model.IPV4, _model.PROTOCOLS["udp"], "203.0.113.80", 80, 0),
-        _model.ServiceId(_model.IPV6, _model.PROTOCOLS["sctp"], "2001:db8::80", 443, 0),
-        _model.ServiceId(_model.IPV4, 0, "", 0, 7),
-        _model.ServiceId(_model.IPV6, 0, "", 0, 7),
+        _model.ServiceId(_literals.IPV4, _model.PROTOCOLS["tcp"], "203.0.113.80", 80, 0),
+        _model.ServiceId(_literals.IPV4, _model.PROTOCOLS["udp"], "203.0.113.80", 80, 0),
+        _model.ServiceId(_literals.IPV6, _model.PROTOCOLS["sctp"], "2001:db8::80", 443, 0),
+        _model.ServiceId(_literals.IPV4, 0, "", 0, 7),
+        _model.ServiceId(_literals.IPV6, 0, "", 0, 7),
     ]
 )
 services = service_ids.flatmap(rule_tables.services)

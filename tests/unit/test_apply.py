@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._table import _apply, _model, _plan
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _apply, _literals, _model, _plan
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, OptionError
 
 from . import strategies
@@ -82,7 +82,7 @@ def risk(table, operation):
 
 
 def service_of(mark):
-    ident = _model.ServiceId(_model.IPV4, 0, "", 0, mark)
+    ident = _model.ServiceId(_literals.IPV4, 0, "", 0, mark)
     return ident, _model.Entry(_model.overlay_service(_model.Service(ident)), {})
 
 
@@ -200,7 +200,7 @@ def test_changed_meanwhile_is_planned_again(current, wanted, other):
 
 
 def test_three_tries_and_no_more():
-    ident = _model.ServiceId(_model.IPV4, 0, "", 0, 7)
+    ident = _model.ServiceId(_literals.IPV4, 0, "", 0, 7)
     service = _model.overlay_service(_model.Service(ident))
     entry = _model.Entry(service, {})
 
@@ -219,7 +219,7 @@ def test_three_tries_and_no_more():
 
 
 def test_what_cannot_be_undone_is_told():
-    ident = _model.ServiceId(_model.IPV4, 0, "", 0, 7)
+    ident = _model.ServiceId(_literals.IPV4, 0, "", 0, 7)
     service = _model.overlay_service(_model.Service(ident))
     wanted = {ident: _model.Entry(service, {}), ident._replace(fwmark=8): _model.Entry(service._replace(id=ident._replace(fwmark=8)), {})}
     kernel = FakeKernel()

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain, _model, _schema
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain, _literals, _model, _schema
 
 from .fake_kernel import FakeKernel
 
-SERVICE = _model.overlay_service(_model.Service(_model.ServiceId(_model.IPV4, 6, "203.0.113.80", 80, 0)))
+SERVICE = _model.overlay_service(_model.Service(_model.ServiceId(_literals.IPV4, 6, "203.0.113.80", 80, 0)))
 SERVER = _model.overlay_server(_model.Server(_model.ServerId("198.51.100.11", 80), weight=0))
 
 

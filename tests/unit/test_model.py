@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _literals, _model, _settings
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import OptionError
 from tests import rule_tables
 
 from . import strategies
 
-WEB = _model.ServiceId(_model.IPV4, 6, "203.0.113.80", 80, 0)
+WEB = _model.ServiceId(_literals.IPV4, 6, "203.0.113.80", 80, 0)
 
 
 @pytest.mark.parametrize(
@@ -26,33 +26,33 @@ WEB = _model.ServiceId(_model.IPV4, 6, "203.0.113.80", 80, 0)
     ],
 )
 def test_one_spelling_of_an_address(text, normal):
-    assert _model.normal_address(text) == normal
+    assert _literals.normal_address(text) == normal
 
 
 @pytest.mark.parametrize("text", ["", "www", "203.0.113", "203.0.113.256", "0x7f.1", "203.0.113.7 ", "fe80::1%eth0", "[2001:db8::1]", "a\0b", None, 7])
 def test_what_is_no_address(text):
     with pytest.raises(OptionError) as error:
-        _model.normal_address(text, "services[3].address")
+        _literals.normal_address(text, "services[3].address")
     assert error.value.option == "services[3].address" and error.value.value == text
 
 
 @given(strategies.services)
 def test_a_normal_netmask_is_normal(service):
     family, netmask = service.id.family, service.persistence_netmask
-    assert _model.normal_netmask(netmask, family) == netmask
-    if family == _model.IPV4:
-        assert _model.netmask_text(_model.netmask_number(netmask)) == netmask
+    assert _literals.normal_netmask(netmask, family) == netmask
+    if family == _literals.IPV4:
+        assert _literals.netmask_text(_literals.netmask_number(netmask)) == netmask
 
 
 @pytest.mark.parametrize("text, normal", [("/24", "24"), (24, "24"), ("255.255.255.0", "24"), ("255.255.255.255", "32"), ("255.0.0.255", "255.0.0.255")])
 def test_spellings_of_a_netmask(text, normal):
-    assert _model.normal_netmask(text, _model.IPV4) == normal
+    assert _literals.normal_netmask(text, _literals.IPV4) == normal
 
 
 @pytest.mark.parametrize("text", ["33", "", "-1", "\N{SUPERSCRIPT TWO}", "255.255.255", "ffff::"])
 def test_what_is_no_netmask(text):
     with pytest.raises(OptionError, match="0 to 32"):
-        _model.normal_netmask(text, _model.IPV4)
+        _literals.normal_netmask(text, _literals.IPV4)
 
 
 @given(strategies.entries)
@@ -140,24 +140,24 @@ def test_orders_tell_everything_apart(table):
     ],
 )
 def test_the_length_of_sync_messages_as_the_kernel_clamps_it(wish, group, expected):
-    daemon = _model.overlay_daemon(_model.daemon_wish(dict(wish, interface="eth0", multicast_group=group)))
+    daemon = _settings.overlay_daemon(_settings.daemon_wish(dict(wish, interface="eth0", multicast_group=group)))
     assert daemon.max_length == expected
 
 
 def test_a_daemon_keeps_what_is_left_out():
-    running = _model.Daemon("master", "eth0", 7, 1472, "224.0.0.81", 8848, 1)
-    assert _model.overlay_daemon(_model.daemon_wish({"role": "master"}), running) == running
-    assert _model.overlay_daemon(_model.daemon_wish({"role": "master", "sync_id": 0}), running).sync_id == 0
+    running = _settings.Daemon("master", "eth0", 7, 1472, "224.0.0.81", 8848, 1)
+    assert _settings.overlay_daemon(_settings.daemon_wish({"role": "master"}), running) == running
+    assert _settings.overlay_daemon(_settings.daemon_wish({"role": "master", "sync_id": 0}), running).sync_id == 0
 
 
 def test_timeouts_0_means_keep():
-    current = _model.Timeouts(1, 2, 3)
-    assert _model.overlay_timeouts(_model.timeouts_wish({"tcp": 0, "udp": 9}), current) == (1, 2, 9)
+    current = _settings.Timeouts(1, 2, 3)
+    assert _settings.overlay_timeouts(_settings.timeouts_wish({"tcp": 0, "udp": 9}), current) == (1, 2, 9)
 
 
 def test_the_name_of_a_daemons_interface():
     for name in ("e", "lo", "bond0.4094", "a" * 15):
-        assert _model.daemon_wish({"role": "master", "interface": name}).interface == name
+        assert _settings.daemon_wish({"role": "master", "interface": name}).interface == name
     for name in ("", "a" * 16, "a/b", "\N{LATIN SMALL LETTER E WITH ACUTE}th0"):
         with pytest.raises(OptionError, match="interface: .*at most 15 characters"):
-            _model.daemon_wish({"role": "master", "interface": name})
+            _settings.daemon_wish({"role": "master", "interface": name})

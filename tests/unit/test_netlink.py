@@ -8,7 +8,7 @@ import struct
 
 import pytest
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model, _netlink, _plan, _schema
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _literals, _model, _netlink, _plan, _schema, _settings, _wire
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError
 
 FAMILY = 30
@@ -26,7 +26,7 @@ class FakeSocket:
         self.sent = []
 
     def sendto(self, data, _address):
-        requests = _schema.split_messages(data)
+        requests = _wire.split_messages(data)
         self.sent.append(requests)
         numbers = [request.sequence for request in requests]
         self.waiting = [answer(numbers) for answer in self.answers.pop(0)]
@@ -47,7 +47,7 @@ def kernel(*answers):
 
 def error(number, index=-1):
     """The answer to the request of that index: an errno, or 0."""
-    return lambda numbers: struct.pack("=IHHIIi16x", 36, _schema.NLMSG_ERROR, 0, numbers[index], 0, -number)
+    return lambda numbers: struct.pack("=IHHIIi16x", 36, _wire.NLMSG_ERROR, 0, numbers[index], 0, -number)
 
 
 def lost(number=errno.ENOBUFS):
@@ -55,7 +55,7 @@ def lost(number=errno.ENOBUFS):
 
 
 def row(text, flags=2):
-    ident = _model.ServiceId(_model.IPV4, 0, "", 0, int(text))
+    ident = _model.ServiceId(_literals.IPV4, 0, "", 0, int(text))
     packed = _schema.pack_service(_model.overlay_service(_model.Service(ident)))
 
     def answer(numbers):
@@ -65,7 +65,7 @@ def row(text, flags=2):
 
 
 def done(flags=2):
-    return lambda numbers: struct.pack("=IHHIIi", 20, _schema.NLMSG_DONE, flags, numbers[-1], 0, 0)
+    return lambda numbers: struct.pack("=IHHIIi", 20, _wire.NLMSG_DONE, flags, numbers[-1], 0, 0)
 
 
 def both(*answers):
@@ -73,7 +73,7 @@ def both(*answers):
 
 
 def operations(number):
-    service = _model.overlay_service(_model.Service(_model.ServiceId(_model.IPV4, 0, "", 0, 1)))
+    service = _model.overlay_service(_model.Service(_model.ServiceId(_literals.IPV4, 0, "", 0, 1)))
     return [
         _plan.Operation(_plan.ADD_SERVICE, each, None, service._replace(id=each))
         for each in (service.id._replace(fwmark=mark + 1) for mark in range(number))
@@ -84,8 +84,8 @@ def test_a_batch_is_closed_by_a_message_that_does_nothing():
     made = kernel([error(0)])
     assert made.apply(operations(3)) == [0, 0, 0]
     (requests,) = made._socket.sent
-    assert [request.type for request in requests] == [FAMILY] * 3 + [_schema.NLMSG_NOOP]
-    assert [bool(request.flags & _schema.NLM_F_ACK) for request in requests] == [False] * 3 + [True]
+    assert [request.type for request in requests] == [FAMILY] * 3 + [_wire.NLMSG_NOOP]
+    assert [bool(request.flags & _wire.NLM_F_ACK) for request in requests] == [False] * 3 + [True]
 
 
 def test_failures_are_told_apart_by_their_numbers():
@@ -98,7 +98,7 @@ def test_the_last_one_fails():
 
 
 def test_silence_about_a_stopped_daemon_is_success():
-    daemon = _model.Daemon("master", "eth0", 0, 1472, "224.0.0.81", 8848, 1)
+    daemon = _settings.Daemon("master", "eth0", 0, 1472, "224.0.0.81", 8848, 1)
     made = kernel([error(0)])
     assert made.apply([_plan.Operation(_plan.STOP_DAEMON, None, daemon, None)]) == [0]
 
@@ -115,7 +115,7 @@ def test_nothing_is_sent_after_a_batch_that_failed(monkeypatch):
 
 
 def test_answers_of_an_earlier_request_are_passed_over():
-    stale = struct.pack("=IHHIIi16x", 36, _schema.NLMSG_ERROR, 0, 7, 0, -errno.EPERM)
+    stale = struct.pack("=IHHIIi16x", 36, _wire.NLMSG_ERROR, 0, 7, 0, -errno.EPERM)
     assert kernel([lambda numbers: stale, error(0)]).apply(operations(1)) == [0]
 
 
@@ -137,8 +137,8 @@ def test_a_dump_in_several_datagrams():
 
 
 def test_a_dump_that_was_interrupted_is_read_again():
-    interrupted = [row(1, flags=2 | _schema.NLM_F_DUMP_INTR), done()]
-    assert marks(kernel(interrupted, [row(1), done(flags=2 | _schema.NLM_F_DUMP_INTR)], [row(1), row(2), done()])) == [1, 2]
+    interrupted = [row(1, flags=2 | _wire.NLM_F_DUMP_INTR), done()]
+    assert marks(kernel(interrupted, [row(1), done(flags=2 | _wire.NLM_F_DUMP_INTR)], [row(1), row(2), done()])) == [1, 2]
 
 
 def test_a_dump_whose_answer_was_lost_is_read_again():
@@ -193,7 +193,7 @@ def test_which_of_scheduler_and_engine_the_kernel_lacks(monkeypatch, scheduler, 
 
 
 def test_services_that_are_not_there_are_left_out():
-    idents = [_model.ServiceId(_model.IPV4, 0, "", 0, mark) for mark in (1, 2)]
+    idents = [_model.ServiceId(_literals.IPV4, 0, "", 0, mark) for mark in (1, 2)]
     made = kernel([error(errno.ESRCH)], [row(2)])
     assert [service.id.fwmark for service, _statistics in made._services(idents)] == [2]
     with pytest.raises(_netlink.KernelError, match=r"read service fwmark 1: the kernel answered EPERM"):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model, _plan, _schema
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _literals, _model, _plan, _schema, _settings
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import OptionError
 
 from . import strategies
@@ -90,7 +90,7 @@ def test_wishes_that_leave_out_keep_what_is_there(data, current):
 
 
 def test_a_wish_without_servers_says_nothing_of_them():
-    ident = _model.ServiceId(_model.IPV4, 0, "", 0, 7)
+    ident = _model.ServiceId(_literals.IPV4, 0, "", 0, 7)
     server = _model.overlay_server(_model.server_wish({"address": "198.51.100.1"}, ident))
     current = {ident: _model.Entry(_model.overlay_service(_model.Service(ident)), {server.id: server})}
     wish = _model.Service(ident)
@@ -102,7 +102,7 @@ def test_a_wish_without_servers_says_nothing_of_them():
 @pytest.mark.parametrize("default", [{"tunnel_type": "ipip"}, {"tunnel_port": 0}, {"tunnel_checksum": "none"}])
 def test_a_tunnels_default_is_refused_on_a_server_that_is_none(default):
     """It is what a server without a tunnel holds, so nothing would change; yet whoever names it takes the server for a tunnel."""
-    ident = _model.ServiceId(_model.IPV4, 0, "", 0, 7)
+    ident = _model.ServiceId(_literals.IPV4, 0, "", 0, 7)
     server = _model.overlay_server(_model.server_wish({"address": "198.51.100.1"}, ident))
     current = {ident: _model.Entry(_model.overlay_service(_model.Service(ident)), {server.id: server})}
     wish = _model.server_wish({"address": "198.51.100.1", **default}, ident)
@@ -113,9 +113,9 @@ def test_a_tunnels_default_is_refused_on_a_server_that_is_none(default):
     assert not _plan.plan_server({ident: current[ident]._replace(servers={server.id: tunnel})}, ident, wish).operations
 
 
-WEB = _model.ServiceId(_model.IPV4, _model.PROTOCOLS["tcp"], "203.0.113.80", 80, 0)
+WEB = _model.ServiceId(_literals.IPV4, _model.PROTOCOLS["tcp"], "203.0.113.80", 80, 0)
 RS1 = _model.Server(_model.ServerId("2001:db8::11", 8080))
-MASTER = _model.Daemon("master")
+MASTER = _settings.Daemon("master")
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ MASTER = _model.Daemon("master")
         ((_plan.EDIT_SERVER, WEB, RS1, RS1), "edit server [2001:db8::11]:8080 of service tcp 203.0.113.80:80"),
         ((_plan.DELETE_SERVER, WEB, RS1, None), "delete server [2001:db8::11]:8080 of service tcp 203.0.113.80:80"),
         ((_plan.FLUSH, None, {}, None), "delete all services"),
-        ((_plan.SET_TIMEOUTS, None, _model.Timeouts(1, 2, 3), _model.Timeouts(1, 2, 4)), "set timeouts"),
+        ((_plan.SET_TIMEOUTS, None, _settings.Timeouts(1, 2, 3), _settings.Timeouts(1, 2, 4)), "set timeouts"),
         ((_plan.START_DAEMON, None, None, MASTER), "start daemon (master)"),
         ((_plan.STOP_DAEMON, None, MASTER, None), "stop daemon (master)"),
         ((_plan.ZERO, WEB, None, None), "zero counters tcp 203.0.113.80:80"),
@@ -149,19 +149,19 @@ def test_an_error_comes_before_any_operation_and_tells_where():
 @given(strategies.tables)
 def test_absent(current):
     kernel = FakeKernel(current)
-    plan = _plan.plan_absent(current, list(current) + [_model.ServiceId(_model.IPV4, 6, "198.51.100.9", 9, 0)])
+    plan = _plan.plan_absent(current, list(current) + [_model.ServiceId(_literals.IPV4, 6, "198.51.100.9", 9, 0)])
     assert not any(kernel.apply(plan.operations))
     assert kernel.table == {} == plan.after
     assert plan.before == current
 
 
-DAEMON = _model.Daemon("master", "eth0", 7, 1472, "224.0.0.81", 8848, 1)
+DAEMON = _settings.Daemon("master", "eth0", 7, 1472, "224.0.0.81", 8848, 1)
 
 
 def test_a_daemon_is_stopped_and_started():
     other = DAEMON._replace(role="backup")
     current = {"master": DAEMON, "backup": other}
-    plan = _plan.plan_daemon(current, _model.Daemon("master", sync_id=8))
+    plan = _plan.plan_daemon(current, _settings.Daemon("master", sync_id=8))
     assert [operation.kind for operation in plan.operations] == [_plan.STOP_DAEMON, _plan.START_DAEMON]
     assert plan.after == {"backup": other, "master": DAEMON._replace(sync_id=8)}
     kernel = FakeKernel(daemons=current)
@@ -169,13 +169,13 @@ def test_a_daemon_is_stopped_and_started():
     for operation in reversed(plan.operations):
         assert not any(kernel.apply(_plan.inverse(operation)))
     assert kernel.daemons() == current
-    assert not _plan.plan_daemon(current, _model.Daemon("backup")).operations
-    assert _plan.plan_daemon(current, _model.Daemon("backup"), absent=True).after == {"master": DAEMON}
+    assert not _plan.plan_daemon(current, _settings.Daemon("backup")).operations
+    assert _plan.plan_daemon(current, _settings.Daemon("backup"), absent=True).after == {"master": DAEMON}
 
 
 def test_timeouts_and_back():
     kernel = FakeKernel()
-    plan = _plan.plan_timeouts(kernel.timeouts(), _model.Timeouts(udp=9))
+    plan = _plan.plan_timeouts(kernel.timeouts(), _settings.Timeouts(udp=9))
     assert plan.after == (900, 120, 9)
     assert not any(kernel.apply(plan.operations))
     assert kernel.timeouts() == plan.after
@@ -184,7 +184,7 @@ def test_timeouts_and_back():
 
 
 def test_zero_only_where_something_was_counted():
-    ident = _model.ServiceId(_model.IPV4, 0, "", 0, 7)
+    ident = _model.ServiceId(_literals.IPV4, 0, "", 0, 7)
     idle, busy = _schema.Statistics(), _schema.Statistics(in_bytes=1)
     rate = _schema.Statistics(in_bytes_per_second=9)
     use = _schema.Connections(1, 0, 0)

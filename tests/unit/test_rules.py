@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from ansible_collections.lvs.ipvs.plugins.filter.from_ipvsadm import FilterModule as FromIpvsadm
 from ansible_collections.lvs.ipvs.plugins.filter.to_ipvsadm import FilterModule as ToIpvsadm
 from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model, _rules
-from ansible_collections.lvs.ipvs.plugins.module_utils._table._model import IPV4, IPV6, Daemon, Entry, Server, ServerId, Service, ServiceId, Timeouts
+from ansible_collections.lvs.ipvs.plugins.module_utils._table._literals import IPV4, IPV6
+from ansible_collections.lvs.ipvs.plugins.module_utils._table._model import Entry, Server, ServerId, Service, ServiceId
+from ansible_collections.lvs.ipvs.plugins.module_utils._table._settings import Daemon, Timeouts
 from tests import rule_tables
 from tests.rule_tables import MARKED, OURS_ALONE, REFUSED, REFUSED_BY_US_ALONE, SAME, SERVER, TCP
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model, _schema
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _literals, _model, _schema, _settings, _wire
 from tests import rule_tables
 
 from . import strategies
@@ -21,7 +21,7 @@ from . import strategies
 def message(attributes, kind=30, flags=2, sequence=5):
     """The one message of a datagram that holds these attributes."""
     data = struct.pack("=IHHIIBBH", 20 + len(attributes), kind, flags, sequence, 0, 4, 1, 0) + attributes
-    (found,) = _schema.split_messages(data)
+    (found,) = _wire.split_messages(data)
     return found
 
 
@@ -65,7 +65,7 @@ def test_a_daemon_there_and_back(daemon):
 
 def test_every_attribute_of_a_service():
     service = _model.Service(
-        _model.ServiceId(_model.IPV4, 17, "203.0.113.80", 53, 0), "sh", ("fallback", "flag_3"), 360, "24", "sip", True
+        _model.ServiceId(_literals.IPV4, 17, "203.0.113.80", 53, 0), "sh", ("fallback", "flag_3"), 360, "24", "sip", True
     )
     kind, found = nested(_schema.pack_service(service))
     assert kind == 1
@@ -83,7 +83,7 @@ def test_every_attribute_of_a_service():
 
 
 def test_a_service_by_mark_of_ipv6():
-    service = _model.overlay_service(_model.Service(_model.ServiceId(_model.IPV6, 0, "", 0, 4294967295)))
+    service = _model.overlay_service(_model.Service(_model.ServiceId(_literals.IPV6, 0, "", 0, 4294967295)))
     kind, found = nested(_schema.pack_service(service))
     assert found[1] == struct.pack("=H", socket.AF_INET6) and found[5] == b"\xff" * 4
     assert found[9] == struct.pack("=I", 128) and found[8] == bytes(4)
@@ -111,7 +111,7 @@ def test_every_attribute_of_a_server():
 
 
 def test_every_attribute_of_a_daemon():
-    daemon = _model.Daemon("backup", "eth0", 7, 1472, "ff02::81", 8849, 3)
+    daemon = _settings.Daemon("backup", "eth0", 7, 1472, "ff02::81", 8849, 3)
     assert nested(_schema.pack_daemon(daemon)) == (
         3,
         {
@@ -127,8 +127,8 @@ def test_every_attribute_of_a_daemon():
 
 
 def test_timeouts():
-    assert attributes_of(_schema.pack_timeouts(_model.Timeouts(900, None, 300))) == {4: struct.pack("=I", 900), 6: struct.pack("=I", 300)}
-    assert _schema.unpack_timeouts(message(_schema.pack_timeouts(_model.Timeouts(1, 2, 3)))) == (1, 2, 3)
+    assert attributes_of(_schema.pack_timeouts(_settings.Timeouts(900, None, 300))) == {4: struct.pack("=I", 900), 6: struct.pack("=I", 300)}
+    assert _schema.unpack_timeouts(message(_schema.pack_timeouts(_settings.Timeouts(1, 2, 3)))) == (1, 2, 3)
 
 
 def test_the_version():
@@ -140,7 +140,7 @@ STATS32 = b"".join(attribute(kind, struct.pack("=Q" if kind in (4, 5) else "=I",
 
 
 def test_statistics_of_64_bits_and_of_older_kernels():
-    service = _model.overlay_service(_model.Service(_model.ServiceId(_model.IPV4, 0, "", 0, 7)))
+    service = _model.overlay_service(_model.Service(_model.ServiceId(_literals.IPV4, 0, "", 0, 7)))
     _kind, parts = 1, _schema.pack_service(service)[4:]
     both = message(attribute(1, parts + attribute(10, STATS32) + attribute(12, STATS64)))
     assert _schema.unpack_service(both) == (service, tuple(2**40 + kind for kind in range(1, 11)))
@@ -151,13 +151,13 @@ def test_statistics_of_64_bits_and_of_older_kernels():
 def test_use_of_a_server():
     server = _model.overlay_server(_model.Server(_model.ServerId("198.51.100.1", 80)))
     parts = _schema.pack_server(server)[4:] + b"".join(attribute(kind, struct.pack("=I", kind)) for kind in (7, 8, 9))
-    unpacked, connections, counters = _schema.unpack_server_use(message(attribute(2, parts + attribute(12, STATS64))), _model.IPV4)
+    unpacked, connections, counters = _schema.unpack_server_use(message(attribute(2, parts + attribute(12, STATS64))), _literals.IPV4)
     assert (unpacked, connections, counters.connections) == (server, (7, 8, 9), 2**40 + 1)
 
 
 def test_a_kernel_that_does_not_tell_a_servers_family():
     inner = attribute(1, socket.inet_aton("198.51.100.1") + bytes(12)) + attribute(2, b"\x00\x50") + attribute(3, bytes(4))
-    server = _schema.unpack_server(message(attribute(2, inner)), _model.IPV4)
+    server = _schema.unpack_server(message(attribute(2, inner)), _literals.IPV4)
     assert server.id == ("198.51.100.1", 80) and server.forward_method == "nat"
 
 
@@ -172,9 +172,9 @@ def test_attributes_in_any_order_and_unknown_ones(kinds):
 @given(st.binary(max_size=200))
 def test_an_odd_datagram_is_read_or_refused(data):
     try:
-        for found in _schema.split_messages(data):
+        for found in _wire.split_messages(data):
             assert found.start <= found.end + 4 and found.end <= len(data)
-            _schema.error_number(found)
+            _wire.error_number(found)
     except ValueError:
         pass
 
@@ -182,7 +182,7 @@ def test_an_odd_datagram_is_read_or_refused(data):
 @given(st.binary(max_size=80))
 def test_odd_attributes_are_read_or_refused(row):
     """With no error but those that our callers know."""
-    for kind, unpack in ((2, lambda found: _schema.unpack_server(found, _model.IPV4)), (1, _schema.unpack_service), (3, _schema.unpack_daemon)):
+    for kind, unpack in ((2, lambda found: _schema.unpack_server(found, _literals.IPV4)), (1, _schema.unpack_service), (3, _schema.unpack_daemon)):
         try:
             unpack(message(attribute(kind, row)))
         except (ValueError, OSError):
@@ -195,10 +195,10 @@ def test_what_stands_before_an_object_is_passed_over():
     packed = _schema.pack_server(server)
     padded = [attribute(77, value) for value in (b"", b"x", b"1234", b"12345")]
     for before in (*padded, struct.pack("=HH", 0, 77), struct.pack("=HH", 3, 77)):
-        assert _schema.unpack_server(message(before + packed), _model.IPV4) == server
+        assert _schema.unpack_server(message(before + packed), _literals.IPV4) == server
     for without in (b"", attribute(77, b"x"), struct.pack("=HH", 0, 77)):
         with pytest.raises(ValueError, match="without attribute 2"):
-            _schema.unpack_server(message(without), _model.IPV4)
+            _schema.unpack_server(message(without), _literals.IPV4)
 
 
 LENGTHS = {1: 16, 2: 2, 3: 4, 4: 4, 5: 4, 6: 4, 7: 4, 8: 4, 9: 4, 11: 2, 13: 1, 14: 2, 15: 2}
@@ -212,21 +212,21 @@ def test_a_server_is_what_its_attributes_say_or_refused(data, kinds):
     row = {kind: data.draw(st.binary(min_size=LENGTHS[kind], max_size=LENGTHS[kind])) for kind in kinds}
     row[3] = struct.pack("=I", data.draw(st.integers(0, 3)))
     if 11 in row:
-        row[11] = struct.pack("=H", _model.IPV6)
+        row[11] = struct.pack("=H", _literals.IPV6)
     wrong = data.draw(st.none() | st.sampled_from(kinds))
     if wrong:
         row[wrong] = data.draw(st.binary(max_size=20).filter(lambda value: len(value) != LENGTHS[wrong]))
     whole = message(attribute(2, b"".join(attribute(kind, value) for kind, value in row.items())))
     if wrong:
         with pytest.raises(ValueError, match="attribute %d has %d bytes" % (wrong, len(row[wrong]))):
-            _schema.unpack_server(whole, _model.IPV4)
+            _schema.unpack_server(whole, _literals.IPV4)
         return
-    server, use, _counters = _schema.unpack_server_use(whole, _model.IPV4)
+    server, use, _counters = _schema.unpack_server_use(whole, _literals.IPV4)
 
     def number(kind):
         return int.from_bytes(row.get(kind, b""), sys.byteorder)
 
-    address = socket.inet_ntop(_model.IPV6, row[1]) if 11 in row else socket.inet_ntop(_model.IPV4, row[1][:4])
+    address = socket.inet_ntop(_literals.IPV6, row[1]) if 11 in row else socket.inet_ntop(_literals.IPV4, row[1][:4])
     method = ("nat", "local", "tun", "dr")[number(3)]
     weight = int.from_bytes(row.get(4, b""), sys.byteorder, signed=True)
     assert server[:5] == (_model.ServerId(address, int.from_bytes(row[2], "big")), method, weight, number(5), number(6))
@@ -241,18 +241,18 @@ def test_a_server_is_what_its_attributes_say_or_refused(data, kinds):
 
 def test_a_datagram_that_was_cut_short():
     whole = struct.pack("=IHHIIBBH", 28, 30, 2, 5, 0, 4, 1, 0) + bytes(8)
-    assert len(_schema.split_messages(whole + whole)) == 2
+    assert len(_wire.split_messages(whole + whole)) == 2
     for cut in (1, 8, 11):
         with pytest.raises(ValueError, match="left"):
-            _schema.split_messages(whole + whole[:-cut])
+            _wire.split_messages(whole + whole[:-cut])
 
 
 def test_error_numbers():
     def answer(kind, payload):
-        (found,) = _schema.split_messages(struct.pack("=IHHII", 16 + len(payload), kind, 0, 5, 0) + payload)
-        return _schema.error_number(found)
+        (found,) = _wire.split_messages(struct.pack("=IHHII", 16 + len(payload), kind, 0, 5, 0) + payload)
+        return _wire.error_number(found)
 
-    assert answer(_schema.NLMSG_ERROR, struct.pack("=i", -errno.ESRCH) + bytes(16)) == errno.ESRCH
-    assert answer(_schema.NLMSG_ERROR, bytes(20)) == 0
-    assert answer(_schema.NLMSG_DONE, bytes(4)) == 0
-    assert answer(_schema.NLMSG_DONE, b"") == 0
+    assert answer(_wire.NLMSG_ERROR, struct.pack("=i", -errno.ESRCH) + bytes(16)) == errno.ESRCH
+    assert answer(_wire.NLMSG_ERROR, bytes(20)) == 0
+    assert answer(_wire.NLMSG_DONE, bytes(4)) == 0
+    assert answer(_wire.NLMSG_DONE, b"") == 0

@@ -8,7 +8,7 @@ import errno
 import pytest
 
 from ansible_collections.lvs.ipvs.plugins.module_utils._node import _kmod
-from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model, _multicast, _netlink, _owners, _schema, _tasks
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _literals, _model, _multicast, _netlink, _owners, _schema, _settings, _tasks
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._answer import Context
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, NoIpvs, OptionError
 
@@ -25,7 +25,7 @@ DEFAULTS = {
     _tasks.manage_table: dict.fromkeys(("services", "rules", "prune_scope", "netns"), None)
     | {"state": "present", "purge_servers": False, "prune": False, "prune_force": False, "rollback": True},
     _tasks.manage_timeouts: dict.fromkeys(("tcp", "tcp_fin", "udp", "netns"), None),
-    _tasks.manage_sync_daemon: dict.fromkeys((*_model.Daemon._fields[1:], "netns"), None) | {"state": "present"},
+    _tasks.manage_sync_daemon: dict.fromkeys((*_settings.Daemon._fields[1:], "netns"), None) | {"state": "present"},
     _tasks.zero_counters: dict.fromkeys((*SERVICE_NAMES, "netns"), None) | {"state": "zeroed"},
     _tasks.read_info: dict.fromkeys((*SERVICE_NAMES, "netns"), None) | {"statistics": False},
 }
@@ -94,7 +94,7 @@ CHANGES = [
 def test_a_check_writes_nothing_and_foretells_the_answer(node, monkeypatch, task, options):
     monkeypatch.setattr(_owners, "find", lambda netns: [])
     node.run(_tasks.manage_service, **dict(WEB, port=81), servers=[NAT])
-    ident = _model.ServiceId(_model.IPV4, 6, "203.0.113.80", 81, 0)
+    ident = _model.ServiceId(_literals.IPV4, 6, "203.0.113.80", 81, 0)
     node.kernel.counters[ident] = _schema.Statistics(connections=1)
     before = node.kernel.read()
 
@@ -201,7 +201,7 @@ def test_a_server_whose_service_is_missing(node):
         node.check(_tasks.manage_server, **SERVER, port=81)
 
 
-DAEMON = _model.Daemon("master", "eth0", 7, 1472, "224.0.0.81", 8848, 1)
+DAEMON = _settings.Daemon("master", "eth0", 7, 1472, "224.0.0.81", 8848, 1)
 
 
 @pytest.mark.parametrize("check", [True, False])
@@ -276,7 +276,7 @@ def test_no_more_counters_are_zeroed_than_is_written(node, written, zeroed):
 
 def test_statistics_of_info(node):
     node.run(_tasks.manage_service, **WEB, servers=[NAT])
-    ident = _model.ServiceId(_model.IPV4, 6, "203.0.113.80", 80, 0)
+    ident = _model.ServiceId(_literals.IPV4, 6, "203.0.113.80", 80, 0)
     node.kernel.counters[ident] = _schema.Statistics(in_bytes=2**40)
     node.kernel.counters[ident, _model.ServerId("198.51.100.11", 80)] = (_schema.Connections(3, 2, 1), _schema.Statistics(connections=5))
     service = node.run(_tasks.read_info, statistics=True).values["services"][0]
@@ -288,7 +288,7 @@ def test_statistics_of_info(node):
 def test_a_server_that_goes_and_comes_while_it_is_drained(node):
     """Gone when its weight is to be set, there again with connections a moment later: it isn't ours any more."""
     node.run(_tasks.manage_service, **WEB, servers=[NAT])
-    ident = _model.ServiceId(_model.IPV4, 6, "203.0.113.80", 80, 0)
+    ident = _model.ServiceId(_literals.IPV4, 6, "203.0.113.80", 80, 0)
     server = _model.ServerId("198.51.100.11", 80)
     entry = node.kernel.read()[ident]
     node.kernel.counters[ident, server] = (_schema.Connections(3, 0, 0), _schema.Statistics())
@@ -306,7 +306,7 @@ def test_a_server_that_goes_and_comes_while_it_is_drained(node):
 
 
 DRAIN = dict(SERVER, state="drained", drain_timeout=0)
-IDENT = _model.ServiceId(_model.IPV4, 6, "203.0.113.80", 80, 0)
+IDENT = _model.ServiceId(_literals.IPV4, 6, "203.0.113.80", 80, 0)
 SERVER_ID = _model.ServerId("198.51.100.11", 80)
 
 

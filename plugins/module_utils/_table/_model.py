@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What IPVS holds: virtual services, real servers, timeouts, sync daemons. Normalising and validation; no I/O.
+"""What the table of IPVS holds: virtual services and real servers. Normalising and validation; no I/O.
 
 An object read from the kernel has every field filled in ("whole"). An object that a user asked for may have ``None`` in a
 field: "leave it alone". ``overlay_*`` puts a wish over what is there, or over the defaults, and gives a whole object;
@@ -16,24 +16,21 @@ from __future__ import annotations
 import socket
 from typing import Dict, NamedTuple, Optional, Tuple
 
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _literals, _settings
+from ansible_collections.lvs.ipvs.plugins.module_utils._task import _checks
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import OptionError
 
-IPV4, IPV6 = int(socket.AF_INET), int(socket.AF_INET6)
-FAMILIES = {"ipv4": IPV4, "ipv6": IPV6}
 PROTOCOLS = {"tcp": 6, "udp": 17, "sctp": 132}
 FORWARD_METHODS = ("nat", "dr", "tun", "local")
 SCHEDULER_FLAGS = ("fallback", "port", "flag_3")
 TUNNEL_TYPES = ("ipip", "gue", "gre")
 TUNNEL_CHECKSUMS = ("none", "csum", "remcsum")
-DAEMON_ROLES = ("master", "backup")
 
 DEFAULT_SCHEDULER = "wlc"
 MAX_NAME = 15  # IP_VS_SCHEDNAME_MAXLEN and IP_VS_PENAME_MAXLEN are 16 with the closing NUL
-MAX_PORT = 65535
 MAX_WEIGHT = 2147483647
 MAX_THRESHOLD = 2147483647
 MAX_FWMARK = 4294967295
-MAX_TIMEOUT = 86400 * 31  # ipvsadm's limit; the kernel's depends on its HZ
 
 _PROTOCOL_NAMES = {number: name for name, number in PROTOCOLS.items()}
 
@@ -53,8 +50,8 @@ class ServiceId(NamedTuple):
 
     def __str__(self):
         if self.fwmark:
-            return "fwmark %d%s" % (self.fwmark, " (ipv6)" if self.family == IPV6 else "")
-        return "%s %s" % (protocol_name(self.protocol), join_port(self.address, self.port))
+            return "fwmark %d%s" % (self.fwmark, " (ipv6)" if self.family == _literals.IPV6 else "")
+        return "%s %s" % (protocol_name(self.protocol), _literals.join_port(self.address, self.port))
 
 
 class ServerId(NamedTuple):
@@ -64,59 +61,12 @@ class ServerId(NamedTuple):
     port: int
 
     def __str__(self):
-        return join_port(self.address, self.port)
+        return _literals.join_port(self.address, self.port)
 
 
 def protocol_name(number):
     """``tcp``, ``udp`` or ``sctp`` for an IP protocol number; the number's digits for any other."""
     return _PROTOCOL_NAMES.get(number, str(number))
-
-
-def join_port(address, port):
-    """``address:port``, IPv6 in brackets."""
-    return "%s:%d" % ("[%s]" % address if ":" in address else address, port)
-
-
-def family_of(address):
-    """The address family number of a normalised address."""
-    return IPV6 if ":" in address else IPV4
-
-
-def normal_address(text, option="address"):
-    """The one spelling of an IP literal that we compare and print. Raises OptionError for anything else."""
-    for family in (IPV4, IPV6):
-        try:
-            return socket.inet_ntop(family, socket.inet_pton(family, text))
-        except (OSError, ValueError, TypeError):
-            continue
-    raise OptionError(
-        option, text, "give an IPv4 or IPv6 address as a literal, such as 198.51.100.7 or 2001:db8::7; host names are not resolved"
-    )
-
-
-def _check_host(address, option, what):
-    """Raise OptionError for a normalised address that is never one host's.
-
-    These are what ip_vs_new_dest in ip_vs_ctl.c refuses whatever this machine's own addresses are, and the kernel takes no
-    packet for such a virtual address as its own.
-    """
-    kind = None
-    if ":" not in address:
-        first = int(address.split(".", 1)[0])
-        if first == 0:
-            kind = "an unspecified"
-        elif 224 <= first <= 239:
-            kind = "a multicast"
-        elif address == "255.255.255.255":
-            kind = "the broadcast"
-    elif address == "::":
-        kind = "the unspecified"
-    elif address.startswith("ff") and address.find(":") == 4:
-        kind = "a multicast"
-    elif address.startswith("::ffff:") and "." in address:
-        kind = "an IPv4-mapped"
-    if kind:
-        raise OptionError(option, address, "%s needs the address of one host; this is %s address" % (what, kind))
 
 
 def service_id(options, path=""):
@@ -133,26 +83,26 @@ def service_id(options, path=""):
                 raise OptionError(
                     path + name, options[name], "a virtual service is named by address, port and protocol or by fwmark, not by both"
                 )
-        _in_range(fwmark, 1, MAX_FWMARK, path + "fwmark", "a firewall mark")
+        _checks.in_range(fwmark, 1, MAX_FWMARK, path + "fwmark", "a firewall mark")
         family = options.get("family") or "ipv4"
-        return ServiceId(FAMILIES[family], 0, "", 0, fwmark)
-    address = normal_address(address, path + "address")
+        return ServiceId(_literals.FAMILIES[family], 0, "", 0, fwmark)
+    address = _literals.normal_address(address, path + "address")
     if options.get("port") is None:
         raise OptionError(path + "port", None, "give the virtual service's port, 0 to 65535 (0: every port, with persistence)")
-    _in_range(options["port"], 0, MAX_PORT, path + "port", "a port")
+    _checks.in_range(options["port"], 0, _literals.MAX_PORT, path + "port", "a port")
     family = options.get("family")
-    if family is not None and FAMILIES[family] != family_of(address):
+    if family is not None and _literals.FAMILIES[family] != _literals.family_of(address):
         raise OptionError(path + "family", family, "%s is of the other family; family is for services named by fwmark" % address)
-    return ServiceId(family_of(address), PROTOCOLS[options.get("protocol") or "tcp"], address, options["port"], 0)
+    return ServiceId(_literals.family_of(address), PROTOCOLS[options.get("protocol") or "tcp"], address, options["port"], 0)
 
 
 def service_criteria(options):
     """Those of the options that name a service which are given, as a dict in the spelling of ``id_options``."""
     criteria = {name: options[name] for name in ("address", "port", "protocol", "fwmark", "family") if options[name] is not None}
     if "address" in criteria:
-        criteria["address"] = normal_address(criteria["address"])
-    _in_range(criteria.get("port", 0), 0, MAX_PORT, "port", "a port")
-    _in_range(criteria.get("fwmark", 1), 1, MAX_FWMARK, "fwmark", "a firewall mark")
+        criteria["address"] = _literals.normal_address(criteria["address"])
+    _checks.in_range(criteria.get("port", 0), 0, _literals.MAX_PORT, "port", "a port")
+    _checks.in_range(criteria.get("fwmark", 1), 1, MAX_FWMARK, "fwmark", "a firewall mark")
     return criteria
 
 
@@ -163,13 +113,8 @@ def server_id(options, service, path=""):
     port = options.get("port")
     if port is None:
         port = service.port
-    _in_range(port, 0, MAX_PORT, path + "port", "a port")
-    return ServerId(normal_address(options["address"], path + "address"), port)
-
-
-def _in_range(value, low, high, option, what):
-    if not low <= value <= high:
-        raise OptionError(option, value, "%s is a number from %d to %d" % (what, low, high))
+    _checks.in_range(port, 0, _literals.MAX_PORT, path + "port", "a port")
+    return ServerId(_literals.normal_address(options["address"], path + "address"), port)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -193,45 +138,6 @@ class Service(NamedTuple):
     one_packet: Optional[bool] = None
 
 
-def host_mask(family):
-    """The netmask that means "each client by itself"."""
-    return "128" if family == IPV6 else "32"
-
-
-def normal_netmask(text, family, option="persistence_netmask"):
-    """A netmask (prefix length, with or without a slash, or dotted for IPv4) in the form that Service holds."""
-    lowest, bits = (1, 128) if family == IPV6 else (0, 32)  # the kernel takes 0 (all clients count as one) for IPv4 only
-    word = str(text).lstrip("/")
-    if word.isdecimal():
-        if lowest <= int(word) <= bits:
-            return str(int(word))
-    elif family == IPV4:
-        try:
-            return netmask_text(int.from_bytes(socket.inet_pton(family, word), "big"))
-        except OSError:
-            pass
-    raise OptionError(
-        option,
-        text,
-        "give a prefix length from %d to %d%s" % (lowest, bits, ", or a dotted mask such as 255.255.255.0" if bits == 32 else ""),
-    )
-
-
-def netmask_text(mask):
-    """An IPv4 netmask, given as a number, as its prefix length if it has one, dotted otherwise."""
-    ones = bin(mask).count("1")
-    if mask == (0xFFFFFFFF << (32 - ones)) & 0xFFFFFFFF:
-        return str(ones)
-    return socket.inet_ntoa(mask.to_bytes(4, "big"))
-
-
-def netmask_number(text):
-    """An IPv4 netmask in the form that Service holds, as a number."""
-    if "." in text:
-        return int.from_bytes(socket.inet_aton(text), "big")
-    return (0xFFFFFFFF << (32 - int(text))) & 0xFFFFFFFF
-
-
 def service_wish(options, path=""):
     """The virtual service that a user's options describe: a Service with None where an option is left out.
 
@@ -246,10 +152,10 @@ def service_wish(options, path=""):
         _check_name(engine, path + "persistence_engine", "a persistence engine", "sip")
     timeout = options.get("persistence_timeout")
     if timeout is not None:
-        _in_range(timeout, 0, MAX_TIMEOUT, path + "persistence_timeout", "the time in seconds (0: not persistent)")
+        _checks.in_range(timeout, 0, _settings.MAX_TIMEOUT, path + "persistence_timeout", "the time in seconds (0: not persistent)")
     netmask = options.get("persistence_netmask")
     if netmask is not None:
-        netmask = normal_netmask(netmask, ident.family, path + "persistence_netmask")
+        netmask = _literals.normal_netmask(netmask, ident.family, path + "persistence_netmask")
     flags = options.get("scheduler_flags")
     if flags is not None:
         for flag in flags:
@@ -267,10 +173,10 @@ def _check_name(name, option, what, examples):
 def overlay_service(wish, current=None):
     """The whole Service that results when ``wish`` is put over ``current``, or is created when there is none."""
     if current is None:
-        current = Service(wish.id, DEFAULT_SCHEDULER, (), 0, host_mask(wish.id.family), "", False)
+        current = Service(wish.id, DEFAULT_SCHEDULER, (), 0, _literals.host_mask(wish.id.family), "", False)
     merged = Service(*[old if new is None else new for new, old in zip(wish, current)])
     if not merged.persistence_timeout and wish.persistence_netmask is None:
-        merged = merged._replace(persistence_netmask=host_mask(merged.id.family))
+        merged = merged._replace(persistence_netmask=_literals.host_mask(merged.id.family))
     return merged
 
 
@@ -278,11 +184,11 @@ def check_service(service, path=""):
     """Raise OptionError where a whole Service breaks a rule."""
     ident = service.id
     if ident.address:
-        _check_host(ident.address, path + "address", "a virtual service")
+        _literals.check_host(ident.address, path + "address", "a virtual service")
     if not service.persistence_timeout:
         if not ident.fwmark and ident.port == 0:
             raise OptionError(path + "port", 0, "port 0 (every port) needs persistence: set persistence_timeout")
-        if service.persistence_netmask != host_mask(ident.family):
+        if service.persistence_netmask != _literals.host_mask(ident.family):
             raise OptionError(
                 path + "persistence_netmask", service.persistence_netmask, "a netmask needs persistence: set persistence_timeout"
             )
@@ -319,10 +225,10 @@ def server_wish(options, service, path=""):
         ("weight", MAX_WEIGHT, "a weight"),
         ("upper_threshold", MAX_THRESHOLD, "a number of connections (0: no limit)"),
         ("lower_threshold", MAX_THRESHOLD, "a number of connections (0: none)"),
-        ("tunnel_port", MAX_PORT, "a port"),
+        ("tunnel_port", _literals.MAX_PORT, "a port"),
     ):
         if options.get(name) is not None:
-            _in_range(options[name], 0, high, path + name, what)
+            _checks.in_range(options[name], 0, high, path + name, what)
     return Server(ident, *[options.get(name) for name in Server._fields[1:]])
 
 
@@ -348,7 +254,7 @@ def overlay_server(wish, current=None):
 def check_server(server, service, wish=None, path=""):
     """Raise OptionError where a whole Server breaks a rule. ``service``: the ServiceId; ``wish``: what was asked, if anything."""
     method, port = server.forward_method, server.id.port
-    _check_host(server.id.address, path + "address", "a real server")
+    _literals.check_host(server.id.address, path + "address", "a real server")
     if not service.fwmark and method != "nat" and port != service.port:
         raise OptionError(
             path + "port",
@@ -367,7 +273,7 @@ def check_server(server, service, wish=None, path=""):
                 raise OptionError(
                     path + name, getattr(wish, name), "tunnel options need forward_method tun; this server's is %s" % method
                 )
-        if family_of(server.id.address) != service.family:
+        if _literals.family_of(server.id.address) != service.family:
             raise OptionError(
                 path + "address",
                 server.id.address,
@@ -460,7 +366,7 @@ def service_options(service):
 def id_options(ident):
     """A ServiceId as the options that name it."""
     if ident.fwmark:
-        return {"fwmark": ident.fwmark, "family": "ipv6" if ident.family == IPV6 else "ipv4"}
+        return {"fwmark": ident.fwmark, "family": "ipv6" if ident.family == _literals.IPV6 else "ipv4"}
     return {"address": ident.address, "port": ident.port, "protocol": protocol_name(ident.protocol)}
 
 
@@ -487,107 +393,5 @@ def service_order(ident):
 
 def server_order(ident):
     """Sorting key of servers: by family, address as a number, port."""
-    family = family_of(ident.address)
+    family = _literals.family_of(ident.address)
     return (family, socket.inet_pton(family, ident.address), ident.port)
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# timeouts and sync daemons
-
-
-class Timeouts(NamedTuple):
-    """Connection timeouts in seconds. None, in a wish: keep."""
-
-    tcp: Optional[int] = None
-    tcp_fin: Optional[int] = None
-    udp: Optional[int] = None
-
-
-def timeouts_wish(options):
-    """The Timeouts that a user's options describe; 0 means keep, as in ipvsadm, and becomes None."""
-    for name in Timeouts._fields:
-        if options.get(name) is not None:
-            _in_range(options[name], 0, MAX_TIMEOUT, name, "a timeout in seconds (0: keep)")
-    return Timeouts(*[options.get(name) or None for name in Timeouts._fields])
-
-
-def overlay_timeouts(wish, current):
-    """The Timeouts that result when ``wish`` is put over ``current``."""
-    return Timeouts(*[old if new is None else new for new, old in zip(wish, current)])
-
-
-def created_timeouts(options, path="timeouts"):
-    """What timeouts_wish makes of the options, with ``path`` in errors."""
-    return _within(path, timeouts_wish, options)
-
-
-def _within(path, function, options):
-    try:
-        return function(options)
-    except OptionError as error:
-        raise OptionError("%s.%s" % (path, error.option), error.value, error.remedy) from error
-
-
-class Daemon(NamedTuple):
-    """A sync daemon. ``max_length`` is in bytes of UDP payload; ``multicast_ttl`` in hops."""
-
-    role: str
-    interface: Optional[str] = None
-    sync_id: Optional[int] = None
-    max_length: Optional[int] = None
-    multicast_group: Optional[str] = None
-    multicast_port: Optional[int] = None
-    multicast_ttl: Optional[int] = None
-
-
-DAEMON_DEFAULTS = Daemon("", None, 0, None, "224.0.0.81", 8848, 1)
-
-
-def daemon_wish(options):
-    """The Daemon that a user's options describe, with None where an option is left out."""
-    interface = options.get("interface")
-    if interface is not None and not (1 <= len(interface) <= 15 and interface.isascii() and "/" not in interface):
-        raise OptionError("interface", interface, "give the name of a network interface, at most 15 characters")
-    for name, low, high, what in (
-        ("sync_id", 0, 255, "a sync ID"),
-        ("max_length", 1, 65535 - 28, "a length in bytes"),
-        ("multicast_port", 1, MAX_PORT, "a port"),
-        ("multicast_ttl", 1, 255, "a number of hops"),
-    ):
-        if options.get(name) is not None:
-            _in_range(options[name], low, high, name, what)
-    group = options.get("multicast_group")
-    if group is not None:
-        group = normal_address(group, "multicast_group")
-        if not (group.startswith("ff") if ":" in group else 224 <= int(group.split(".", 1)[0]) <= 239):
-            raise OptionError("multicast_group", group, "give a multicast address, such as 224.0.0.81 or ff02::81")
-    fields = [options.get(name) for name in Daemon._fields[1:4]]
-    return Daemon(options["role"], *(fields + [group, options.get("multicast_port"), options.get("multicast_ttl")]))
-
-
-def overlay_daemon(wish, current=None):
-    """The Daemon that results when ``wish`` is put over ``current``, or is started when there is none.
-
-    ``max_length`` comes out as the kernel clamps it (start_sync_thread in ip_vs_sync.c); None: the kernel's choice by MTU.
-    """
-    base = current or DAEMON_DEFAULTS
-    merged = Daemon(*[old if new is None else new for new, old in zip(wish, base)])
-    if merged.interface is None:
-        raise OptionError("interface", None, "no %s sync daemon runs: give the interface it shall use" % wish.role)
-    if merged.max_length is not None:
-        headers = 48 if ":" in merged.multicast_group else 28
-        shortest = 1024 if merged.role == "backup" else 1
-        merged = merged._replace(max_length=max(shortest, min(merged.max_length, 65535 - headers)))
-    return merged
-
-
-def created_daemons(daemons, path="sync_daemons"):
-    """The whole Daemons that a list of options starts where none runs. Two of one role are an OptionError."""
-    created = {}
-    for index, options in enumerate(daemons):
-        where = "%s[%d]" % (path, index)
-        daemon = overlay_daemon(_within(where, daemon_wish, options))
-        if daemon.role in created:
-            raise OptionError(where + ".role", daemon.role, "there is one sync daemon of each role")
-        created[daemon.role] = daemon
-    return list(created.values())

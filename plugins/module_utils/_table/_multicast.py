@@ -16,7 +16,7 @@ import socket
 import struct
 
 from ansible_collections.lvs.ipvs.plugins.module_utils._node import _netns
-from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _literals
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import OptionError
 
 _SIOCGIFFLAGS, _SIOCGIFADDR, _IFF_UP = 0x8913, 0x8915, 1
@@ -38,11 +38,11 @@ def check_daemon(daemon, netns):
                 "interface", daemon.interface, "there is no such interface in this network namespace; there are %s" % shown
             ) from error
         name = socket.if_indextoname(index)  # the option may have one of its alternative names
-        version = "ipv6" if _model.family_of(daemon.multicast_group) == _model.IPV6 else "ipv4"
+        version = "ipv6" if _literals.family_of(daemon.multicast_group) == _literals.IPV6 else "ipv4"
         if not os.path.isdir("/proc/sys/net/%s/conf/%s" % (version, name)):
             raise _wrong_family(daemon, version)
         try:
-            with socket.socket(_model.FAMILIES[version], socket.SOCK_DGRAM) as probe:
+            with socket.socket(_literals.FAMILIES[version], socket.SOCK_DGRAM) as probe:
                 if daemon.role == "master":
                     _send_to(probe, daemon, index)
                 else:

@@ -18,7 +18,7 @@ import socket
 import struct
 
 from ansible_collections.lvs.ipvs.plugins.module_utils._node import _kmod, _netns
-from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model, _plan, _schema
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model, _plan, _schema, _wire
 from ansible_collections.lvs.ipvs.plugins.module_utils._task import _pyroute2
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, NoIpvs
 
@@ -167,19 +167,19 @@ class Kernel:
             message = next(self._receive(sequence))
         except OSError as error:
             raise _error(error.errno, what) from error
-        if message.type == _schema.NLMSG_ERROR:
-            raise _error(_schema.error_number(message), what)
+        if message.type == _wire.NLMSG_ERROR:
+            raise _error(_wire.error_number(message), what)
         return message
 
     def _dump(self, command, attributes=b""):
         for _attempt in range(_DUMP_TRIES):
             rows, whole = [], True
-            sequence = self._send(command, _schema.NLM_F_DUMP, attributes)
+            sequence = self._send(command, _wire.NLM_F_DUMP, attributes)
             try:
                 for message in self._receive(sequence):
-                    whole = whole and not message.flags & _schema.NLM_F_DUMP_INTR
-                    if message.type in (_schema.NLMSG_DONE, _schema.NLMSG_ERROR):
-                        number = _schema.error_number(message)
+                    whole = whole and not message.flags & _wire.NLM_F_DUMP_INTR
+                    if message.type in (_wire.NLMSG_DONE, _wire.NLMSG_ERROR):
+                        number = _wire.error_number(message)
                         if number:
                             raise _error(number, "read the table")
                         break
@@ -217,8 +217,8 @@ class Kernel:
         closing = self._sequence = first + len(batch)
         parts = []
         for number, (command, attributes) in enumerate(batch):
-            parts.append(_schema.pack_message(self._family, command, first + number, 0, attributes))
-        parts.append(_schema.pack_noop(closing))
+            parts.append(_wire.pack_message(self._family, _schema.VERSION, command, first + number, 0, attributes))
+        parts.append(_wire.pack_noop(closing))
         try:
             self._socket.sendto(b"".join(parts), (0, 0))
         except OSError as error:
@@ -228,8 +228,8 @@ class Kernel:
             for message in self._receive(first, len(batch) + 1):
                 if message.sequence == closing:
                     return outcomes
-                if message.type == _schema.NLMSG_ERROR:
-                    outcomes[message.sequence - first] = _schema.error_number(message)
+                if message.type == _wire.NLMSG_ERROR:
+                    outcomes[message.sequence - first] = _wire.error_number(message)
         except (OSError, IpvsError):
             pass  # an answer was lost, or cannot be read
         return [outcome or None for outcome in outcomes]
@@ -239,14 +239,14 @@ class Kernel:
 
     def _send(self, command, flags, attributes):
         self._sequence += 1
-        self._socket.sendto(_schema.pack_message(self._family, command, self._sequence, flags, attributes), (0, 0))
+        self._socket.sendto(_wire.pack_message(self._family, _schema.VERSION, command, self._sequence, flags, attributes), (0, 0))
         return self._sequence
 
     def _receive(self, first, count=1):
         """Messages with a sequence number of ours, without end; others (left from a broken-off answer) are passed over."""
         while True:
             try:
-                messages = _schema.split_messages(self._socket.recv(_BUFFER))
+                messages = _wire.split_messages(self._socket.recv(_BUFFER))
             except ValueError as error:
                 raise IpvsError("the kernel's answer can't be read: %s" % error) from error
             for message in messages:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import itertools
 from typing import Any, NamedTuple, Optional, Tuple
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model, _rules
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model, _rules, _settings
 
 ADD_SERVICE, EDIT_SERVICE, DELETE_SERVICE = "add service", "edit service", "delete service"
 ADD_SERVER, EDIT_SERVER, DELETE_SERVER = "add server", "edit server", "delete server"
@@ -202,7 +202,7 @@ def plan_server(current, ident, wish, absent=False):
 
 def plan_timeouts(current, wish):
     """Set the connection timeouts."""
-    after = _model.overlay_timeouts(wish, current)
+    after = _settings.overlay_timeouts(wish, current)
     operations = (Operation(SET_TIMEOUTS, None, current, after),) if after != current else ()
     return Plan(operations, current, after)
 
@@ -217,7 +217,7 @@ def plan_daemon(current, wish, absent=False):
     stop = (Operation(STOP_DAEMON, None, old, None),) if old else ()
     if absent:
         return Plan(stop, current, others)
-    new = _model.overlay_daemon(wish, old)
+    new = _settings.overlay_daemon(wish, old)
     if new == old:
         return Plan((), current, current)
     return Plan(stop + (Operation(START_DAEMON, None, None, new),), current, dict(others, **{wish.role: new}))

@@ -17,7 +17,7 @@ import re
 import socket
 from typing import Any, NamedTuple, Optional, Tuple
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _literals, _model, _settings
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, OptionError
 
 _PROTOCOL_OPTIONS = {_model.PROTOCOLS["tcp"]: "-t", _model.PROTOCOLS["udp"]: "-u", _model.PROTOCOLS["sctp"]: "--sctp-service"}
@@ -48,9 +48,9 @@ _DAEMON_OPTIONS = (
 def service_words(ident):
     """The words that name a virtual service (a ServiceId): ``-t 198.51.100.1:80``, ``-f 7 -6``."""
     if ident.fwmark:
-        return "-f %d%s" % (ident.fwmark, " -6" if ident.family == _model.IPV6 else "")
+        return "-f %d%s" % (ident.fwmark, " -6" if ident.family == _literals.IPV6 else "")
     # the kernel takes services of any protocol; --xxx-service is how ipvsadm writes one that it has no option for
-    return "%s %s" % (_PROTOCOL_OPTIONS.get(ident.protocol, "--xxx-service"), _model.join_port(ident.address, ident.port))
+    return "%s %s" % (_PROTOCOL_OPTIONS.get(ident.protocol, "--xxx-service"), _literals.join_port(ident.address, ident.port))
 
 
 def render_service(service):
@@ -58,7 +58,7 @@ def render_service(service):
     words = [service_words(service.id), "-s", service.scheduler]
     if service.persistence_timeout:
         words += ["-p", str(service.persistence_timeout)]
-        if service.persistence_netmask != _model.host_mask(service.id.family):
+        if service.persistence_netmask != _literals.host_mask(service.id.family):
             words += ["-M", _netmask_word(service)]
     if service.scheduler_flags:
         names = _NAMED_FLAGS.get(service.scheduler, _COMMON_FLAGS)
@@ -71,9 +71,9 @@ def render_service(service):
 
 
 def _netmask_word(service):
-    if service.id.family == _model.IPV6:
+    if service.id.family == _literals.IPV6:
         return service.persistence_netmask
-    return socket.inet_ntoa(_model.netmask_number(service.persistence_netmask).to_bytes(4, "big"))
+    return socket.inet_ntoa(_literals.netmask_number(service.persistence_netmask).to_bytes(4, "big"))
 
 
 def render_server(service_id, server):
@@ -82,7 +82,7 @@ def render_server(service_id, server):
 
 
 def _server_words(server):
-    words = "-r %s %s -w %d" % (_model.join_port(*server.id), _FORWARD_OPTIONS[server.forward_method], server.weight)
+    words = "-r %s %s -w %d" % (_literals.join_port(*server.id), _FORWARD_OPTIONS[server.forward_method], server.weight)
     if server.upper_threshold:
         words += " -x %d" % server.upper_threshold
     if server.lower_threshold:
@@ -151,8 +151,8 @@ class Ruleset(NamedTuple):
     """
 
     table: _model.Table
-    timeouts: Optional[_model.Timeouts]
-    daemons: Tuple[_model.Daemon, ...]
+    timeouts: Optional[_settings.Timeouts]
+    daemons: Tuple[_settings.Daemon, ...]
     clears: bool
 
 
@@ -417,7 +417,7 @@ class _Reader:
 
     def _service(self, line, ident):
         options = {field: _value(line, field) for field in line.found if field in _model.Service._fields}
-        if "persistence_netmask" in options and ident.family != _model.IPV6 and not _DOTTED.match(options["persistence_netmask"]):
+        if "persistence_netmask" in options and ident.family != _literals.IPV6 and not _DOTTED.match(options["persistence_netmask"]):
             raise line.error(
                 line.found["persistence_netmask"][2],
                 "give the mask of an IPv4 service in dotted form, such as 255.255.255.0; ipvsadm takes a plain number for an address",
@@ -503,18 +503,18 @@ class _Reader:
                 loose[3] if len(loose) > 3 else _command_index(line), "--set takes three numbers: seconds for tcp, tcpfin and udp"
             )
         options = {}
-        for field, index in zip(_model.Timeouts._fields, loose):
+        for field, index in zip(_settings.Timeouts._fields, loose):
             options[field] = _number(line, line.words[index], index)
             line.found[field] = (line.command, options[field], index)
         try:
-            wish = _model.timeouts_wish(options)
+            wish = _settings.timeouts_wish(options)
         except OptionError as error:
             raise line.refuse(error, "command") from error
-        self.timeouts = _model.overlay_timeouts(wish, self.timeouts or _model.Timeouts())
+        self.timeouts = _settings.overlay_timeouts(wish, self.timeouts or _settings.Timeouts())
 
     def _role(self, line):
         role, index = line.found["command"][1:]
-        if role not in _model.DAEMON_ROLES:
+        if role not in _settings.DAEMON_ROLES:
             raise line.error(index, "a sync daemon is master or backup")
         return role
 
@@ -525,7 +525,7 @@ class _Reader:
         options = {field: _value(line, field) for field in line.found if field in _DAEMON_FIELDS}
         options.setdefault("interface", _DEFAULT_INTERFACE)
         try:
-            self.daemons[role] = _model.overlay_daemon(_model.daemon_wish(dict(options, role=role)))
+            self.daemons[role] = _settings.overlay_daemon(_settings.daemon_wish(dict(options, role=role)))
         except OptionError as error:
             raise line.refuse(error, "command") from error
 

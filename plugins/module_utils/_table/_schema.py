@@ -12,10 +12,9 @@ from __future__ import annotations
 import socket
 import struct
 from functools import lru_cache
-from operator import itemgetter
 from typing import NamedTuple
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _literals, _model, _settings, _wire
 
 FAMILY = "IPVS"
 VERSION = 1
@@ -52,137 +51,7 @@ _TUNNEL_FLAGS = {"none": 0, "csum": 1, "remcsum": 2}
 _TUNNEL_FLAG_NAMES = {number: name for name, number in _TUNNEL_FLAGS.items()}
 _DAEMON_STATES = {"master": 1, "backup": 2}
 _DAEMON_STATE_NAMES = {number: name for name, number in _DAEMON_STATES.items()}
-
-# ---------------------------------------------------------------------------------------------------------------------
-# messages
-
-NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR = 0x1, 0x4, 0x300, 0x10
-NLMSG_NOOP, NLMSG_ERROR, NLMSG_DONE = 1, 2, 3
-
-_HEADER = struct.Struct("=IHHIIBBH")  # struct nlmsghdr, struct genlmsghdr
-_NLMSGHDR = struct.Struct("=IHHII")
-_ERRNO = struct.Struct("=i")
-_ATTR = struct.Struct("=HH")
-_U8 = struct.Struct("=HHB3x")
-_U16 = struct.Struct("=HHH2x")
-_BE16 = struct.Struct("=HH2s2x")
-_U32 = struct.Struct("=HHI")
 _FLAGS = struct.Struct("=HHII")
-_ADDR = struct.Struct("=HH16s")
-
-
-class Message(NamedTuple):
-    """A netlink message within ``data``: header fields, and where its generic-netlink attributes lie."""
-
-    type: int
-    flags: int
-    sequence: int
-    data: bytes
-    start: int
-    end: int
-
-
-def pack_message(family, command, sequence, flags, attributes=b""):
-    """A request to the netlink family number ``family``, ready to send."""
-    return _HEADER.pack(20 + len(attributes), family, flags | NLM_F_REQUEST, sequence, 0, command, VERSION, 0) + attributes
-
-
-def pack_noop(sequence):
-    """A message that does nothing and is answered."""
-    return _NLMSGHDR.pack(16, NLMSG_NOOP, NLM_F_REQUEST | NLM_F_ACK, sequence, 0)
-
-
-def split_messages(data):
-    """The messages in one datagram, as a list of Message. Raises ValueError where the datagram was cut short."""
-    messages, position = [], 0
-    while position + 16 <= len(data):
-        length, kind, flags, sequence, _port = _NLMSGHDR.unpack_from(data, position)
-        if length < 16 or position + length > len(data):
-            raise ValueError("a netlink message of %d bytes in a datagram that has %d left" % (length, len(data) - position))
-        payload = position + (16 if kind in (NLMSG_ERROR, NLMSG_DONE) else 20)
-        messages.append(Message(kind, flags, sequence, data, payload, position + length))
-        position += (length + 3) & ~3
-    return messages
-
-
-def error_number(message):
-    """The errno that an NLMSG_ERROR or NLMSG_DONE message carries; 0 for success."""
-    if message.end - message.start < 4:
-        return 0
-    return -_ERRNO.unpack_from(message.data, message.start)[0]
-
-
-def _nested(kind, attributes):
-    return _ATTR.pack(4 + len(attributes), kind | 0x8000) + attributes
-
-
-def _string(kind, text):
-    raw = text.encode("ascii") + b"\0"
-    return _ATTR.pack(4 + len(raw), kind) + raw + b"\0" * (-len(raw) % 4)
-
-
-def _address(kind, text):
-    return _ADDR.pack(20, kind, socket.inet_pton(_model.family_of(text), text))
-
-
-def _port(kind, number):
-    return _BE16.pack(6, kind, number.to_bytes(2, "big"))
-
-
-class _Reader:
-    """Reads a row of attributes into a tuple.
-
-    ``fields``: for each value wanted, its attribute number, struct code (empty: the raw bytes) and the value if it isn't there.
-    The rows of one dump nearly all have one layout, so a layout is worked out once and then read by a single unpack; the
-    attribute headers are part of what is unpacked, and compared, so a row of another layout is noticed and worked out anew.
-    """
-
-    def __init__(self, fields):
-        self._fields = fields
-        self._codes = {kind: code for kind, code, _missing in fields if code}
-        self._missing = tuple(missing for _kind, _code, missing in fields)
-        self._layouts = {}
-
-    def read(self, data, start, end):
-        layout = self._layouts.get(end - start)
-        if layout is not None:
-            unpack, headers, pick, get = layout
-            values = unpack(data, start)
-            if pick(values) == headers:
-                return get(values + self._missing)
-        return self._learn(data, start, end)
-
-    def _learn(self, data, start, end):
-        code, position, index, headers, pick, at = "=", start, 0, [], [], {}
-        while position + 4 <= end:
-            length, kind = _ATTR.unpack_from(data, position)
-            if length < 4 or position + length > end:
-                raise ValueError("an attribute of %d bytes where %d are left" % (length, end - position))
-            value = self._codes.get(kind & 0x3FFF, "%ds" % (length - 4))
-            if struct.calcsize("=" + value) != length - 4:
-                raise ValueError("attribute %d has %d bytes" % (kind & 0x3FFF, length - 4))
-            code += "HH%s%dx" % (value, min(-length % 4, end - position - length))
-            headers += [length, kind]
-            pick += [index, index + 1]
-            at[kind & 0x3FFF] = index + 2
-            index += 3
-            position += (length + 3) & ~3
-        if not at:
-            return self._missing
-        get = itemgetter(*[at.get(kind, index + n) for n, (kind, _code, _missing) in enumerate(self._fields)])
-        layout = self._layouts[end - start] = (struct.Struct(code).unpack_from, tuple(headers), itemgetter(*pick), get)
-        return get(layout[0](data, start) + self._missing)
-
-
-def _nest(message, kind):
-    """Where the contents of the attribute ``kind`` at the message's top lie: (start, end)."""
-    position = message.start
-    while position + 4 <= message.end:
-        length, found = _ATTR.unpack_from(message.data, position)
-        if found & 0x3FFF == kind:
-            return position + 4, min(position + length, message.end)
-        position += max((length + 3) & ~3, 4)
-    raise ValueError("an answer without attribute %d" % kind)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -212,8 +81,8 @@ class Connections(NamedTuple):
     persistent: int
 
 
-_stats64 = _Reader([(kind, "Q", 0) for kind in range(1, 11)])
-_stats32 = _Reader([(kind, "Q" if kind in (4, 5) else "I", 0) for kind in range(1, 11)])
+_stats64 = _wire.Reader([(kind, "Q", 0) for kind in range(1, 11)])
+_stats32 = _wire.Reader([(kind, "Q" if kind in (4, 5) else "I", 0) for kind in range(1, 11)])
 
 
 def _statistics(stats64, stats32):
@@ -226,7 +95,7 @@ def _statistics(stats64, stats32):
 # ---------------------------------------------------------------------------------------------------------------------
 # virtual services
 
-_service_reader = _Reader(
+_service_reader = _wire.Reader(
     [
         (_SVC_AF, "H", 0),
         (_SVC_PROTOCOL, "H", 0),
@@ -245,21 +114,21 @@ _service_reader = _Reader(
 
 
 def _service_id(ident):
-    attributes = _U16.pack(6, _SVC_AF, ident.family)
+    attributes = _wire.U16.pack(6, _SVC_AF, ident.family)
     if ident.fwmark:
-        return attributes + _U32.pack(8, _SVC_FWMARK, ident.fwmark)
+        return attributes + _wire.U32.pack(8, _SVC_FWMARK, ident.fwmark)
     return (
         attributes
-        + _U16.pack(6, _SVC_PROTOCOL, ident.protocol)
-        + _address(_SVC_ADDR, ident.address)
-        + _port(_SVC_PORT, ident.port)
+        + _wire.U16.pack(6, _SVC_PROTOCOL, ident.protocol)
+        + _wire.address(_SVC_ADDR, ident.address)
+        + _wire.port(_SVC_PORT, ident.port)
     )
 
 
 @lru_cache(maxsize=64)  # the requests of a service's servers come one after the other
 def pack_service_id(ident):
     """The attribute that names a service: for get, delete, zero, and in front of a server's."""
-    return _nested(_ATTR_SERVICE, _service_id(ident))
+    return _wire.nested(_ATTR_SERVICE, _service_id(ident))
 
 
 def pack_service(service):
@@ -273,22 +142,22 @@ def pack_service(service):
     if ident.family == socket.AF_INET6:
         mask = struct.pack("=I", int(service.persistence_netmask))
     else:
-        mask = _model.netmask_number(service.persistence_netmask).to_bytes(4, "big")
-    return _nested(
+        mask = _literals.netmask_number(service.persistence_netmask).to_bytes(4, "big")
+    return _wire.nested(
         _ATTR_SERVICE,
         _service_id(ident)
-        + _string(_SVC_SCHED_NAME, service.scheduler)
-        + (_string(_SVC_PE_NAME, service.persistence_engine) if service.persistence_engine else b"")
+        + _wire.string(_SVC_SCHED_NAME, service.scheduler)
+        + (_wire.string(_SVC_PE_NAME, service.persistence_engine) if service.persistence_engine else b"")
         + _FLAGS.pack(12, _SVC_FLAGS, flags, 0xFFFFFFFF)
-        + _U32.pack(8, _SVC_TIMEOUT, service.persistence_timeout)
-        + _ATTR.pack(8, _SVC_NETMASK)
+        + _wire.U32.pack(8, _SVC_TIMEOUT, service.persistence_timeout)
+        + _wire.ATTR.pack(8, _SVC_NETMASK)
         + mask,
     )
 
 
 def unpack_service(message):
     """(Service, Statistics) from the kernel's description of a service."""
-    start, end = _nest(message, _ATTR_SERVICE)
+    start, end = _wire.nest(message, _ATTR_SERVICE)
     (family, protocol, address, port, fwmark, scheduler, flags, timeout, mask, engine, stats64, stats32) = _service_reader.read(
         message.data, start, end
     )
@@ -299,13 +168,13 @@ def unpack_service(message):
     else:
         text = socket.inet_ntop(family, address if ipv6 else address[:4])
         ident = _model.ServiceId(family, protocol, text, int.from_bytes(port, "big"), 0)
-    netmask = _model.host_mask(family)
+    netmask = _literals.host_mask(family)
     if not flags & _F_PERSISTENT:
         timeout = 0
     elif ipv6:
         netmask = str(struct.unpack("=I", mask)[0])
     else:
-        netmask = _model.netmask_text(int.from_bytes(mask, "big"))
+        netmask = _literals.netmask_text(int.from_bytes(mask, "big"))
     service = _model.Service(
         ident,
         _name(scheduler),
@@ -325,7 +194,7 @@ def _name(raw):
 # ---------------------------------------------------------------------------------------------------------------------
 # real servers
 
-_server_reader = _Reader(
+_server_reader = _wire.Reader(
     [
         (_DEST_ADDR, "16s", b""),
         (_DEST_PORT, "2s", b"\0\0"),
@@ -348,33 +217,33 @@ _server_reader = _Reader(
 
 def _server_id(ident):
     return (
-        _U16.pack(6, _DEST_ADDR_FAMILY, _model.family_of(ident.address))
-        + _address(_DEST_ADDR, ident.address)
-        + _port(_DEST_PORT, ident.port)
+        _wire.U16.pack(6, _DEST_ADDR_FAMILY, _literals.family_of(ident.address))
+        + _wire.address(_DEST_ADDR, ident.address)
+        + _wire.port(_DEST_PORT, ident.port)
     )
 
 
 def pack_server_id(ident):
     """The attribute that names a real server, for delete."""
-    return _nested(_ATTR_DEST, _server_id(ident))
+    return _wire.nested(_ATTR_DEST, _server_id(ident))
 
 
 def pack_server(server):
     """The attribute that makes or sets a real server: a whole Server."""
     attributes = (
         _server_id(server.id)
-        + _U32.pack(8, _DEST_FWD_METHOD, _FORWARD[server.forward_method])
-        + _U32.pack(8, _DEST_WEIGHT, server.weight)
-        + _U32.pack(8, _DEST_U_THRESH, server.upper_threshold)
-        + _U32.pack(8, _DEST_L_THRESH, server.lower_threshold)
+        + _wire.U32.pack(8, _DEST_FWD_METHOD, _FORWARD[server.forward_method])
+        + _wire.U32.pack(8, _DEST_WEIGHT, server.weight)
+        + _wire.U32.pack(8, _DEST_U_THRESH, server.upper_threshold)
+        + _wire.U32.pack(8, _DEST_L_THRESH, server.lower_threshold)
     )
     if server.forward_method == "tun":
         attributes += (
-            _U8.pack(5, _DEST_TUN_TYPE, _TUNNEL[server.tunnel_type])
-            + _port(_DEST_TUN_PORT, server.tunnel_port)
-            + _U16.pack(6, _DEST_TUN_FLAGS, _TUNNEL_FLAGS[server.tunnel_checksum])
+            _wire.U8.pack(5, _DEST_TUN_TYPE, _TUNNEL[server.tunnel_type])
+            + _wire.port(_DEST_TUN_PORT, server.tunnel_port)
+            + _wire.U16.pack(6, _DEST_TUN_FLAGS, _TUNNEL_FLAGS[server.tunnel_checksum])
         )
-    return _nested(_ATTR_DEST, attributes)
+    return _wire.nested(_ATTR_DEST, attributes)
 
 
 _server_row = _server_reader.read
@@ -389,7 +258,7 @@ def _server_ident(family, address, port):
 
 def _unpack_row(message, family):
     """(Server, the values that tell of its use) from the kernel's description of a server of a service of ``family``."""
-    start, end = _nest(message, _ATTR_DEST)
+    start, end = _wire.nest(message, _ATTR_DEST)
     row = _server_row(message.data, start, end)
     address, port, forward, weight, upper, lower, tunnel, tunnel_port, tunnel_flags, own_family = row[:10]
     family = own_family or family  # kernels before 3.18 do not tell
@@ -426,8 +295,8 @@ def unpack_server_use(message, family):
 # ---------------------------------------------------------------------------------------------------------------------
 # timeouts, sync daemons, info
 
-_timeouts_reader = _Reader([(4, "I", 0), (5, "I", 0), (6, "I", 0)])
-_daemon_reader = _Reader(
+_timeouts_reader = _wire.Reader([(4, "I", 0), (5, "I", 0), (6, "I", 0)])
+_daemon_reader = _wire.Reader(
     [
         (_DAEMON_STATE, "I", 0),
         (_DAEMON_MCAST_IFN, "", b""),
@@ -439,52 +308,52 @@ _daemon_reader = _Reader(
         (_DAEMON_TTL, "B", 0),
     ]
 )
-_info_reader = _Reader([(1, "I", 0), (2, "I", 0)])
+_info_reader = _wire.Reader([(1, "I", 0), (2, "I", 0)])
 
 
 def pack_timeouts(timeouts):
     """The attributes that set the timeouts; those that are None are kept."""
-    return b"".join(_U32.pack(8, kind, value) for kind, value in zip((4, 5, 6), timeouts) if value is not None)
+    return b"".join(_wire.U32.pack(8, kind, value) for kind, value in zip((4, 5, 6), timeouts) if value is not None)
 
 
 def unpack_timeouts(message):
     """The Timeouts in the answer to CMD_GET_CONFIG."""
-    return _model.Timeouts(*_timeouts_reader.read(message.data, message.start, message.end))
+    return _settings.Timeouts(*_timeouts_reader.read(message.data, message.start, message.end))
 
 
 def pack_daemon_role(role):
     """The attribute that names a sync daemon, for delete."""
-    return _nested(_ATTR_DAEMON, _U32.pack(8, _DAEMON_STATE, _DAEMON_STATES[role]))
+    return _wire.nested(_ATTR_DAEMON, _wire.U32.pack(8, _DAEMON_STATE, _DAEMON_STATES[role]))
 
 
 def pack_daemon(daemon):
     """The attribute that starts a sync daemon. Fields that are None are left to the kernel."""
     attributes = (
-        _U32.pack(8, _DAEMON_STATE, _DAEMON_STATES[daemon.role])
-        + _string(_DAEMON_MCAST_IFN, daemon.interface)
-        + _U32.pack(8, _DAEMON_SYNC_ID, daemon.sync_id or 0)
+        _wire.U32.pack(8, _DAEMON_STATE, _DAEMON_STATES[daemon.role])
+        + _wire.string(_DAEMON_MCAST_IFN, daemon.interface)
+        + _wire.U32.pack(8, _DAEMON_SYNC_ID, daemon.sync_id or 0)
     )
     if daemon.max_length is not None:
-        attributes += _U16.pack(6, _DAEMON_SYNC_MAXLEN, daemon.max_length)
+        attributes += _wire.U16.pack(6, _DAEMON_SYNC_MAXLEN, daemon.max_length)
     if daemon.multicast_group is not None:
-        raw = socket.inet_pton(_model.family_of(daemon.multicast_group), daemon.multicast_group)
-        attributes += _ATTR.pack(4 + len(raw), _DAEMON_GROUP if len(raw) == 4 else _DAEMON_GROUP6) + raw
+        raw = socket.inet_pton(_literals.family_of(daemon.multicast_group), daemon.multicast_group)
+        attributes += _wire.ATTR.pack(4 + len(raw), _DAEMON_GROUP if len(raw) == 4 else _DAEMON_GROUP6) + raw
     if daemon.multicast_port is not None:
-        attributes += _U16.pack(6, _DAEMON_PORT, daemon.multicast_port)
+        attributes += _wire.U16.pack(6, _DAEMON_PORT, daemon.multicast_port)
     if daemon.multicast_ttl is not None:
-        attributes += _U8.pack(5, _DAEMON_TTL, daemon.multicast_ttl)
-    return _nested(_ATTR_DAEMON, attributes)
+        attributes += _wire.U8.pack(5, _DAEMON_TTL, daemon.multicast_ttl)
+    return _wire.nested(_ATTR_DAEMON, attributes)
 
 
 def unpack_daemon(message):
     """The Daemon in an answer to CMD_GET_DAEMON."""
-    start, end = _nest(message, _ATTR_DAEMON)
+    start, end = _wire.nest(message, _ATTR_DAEMON)
     state, interface, sync_id, length, group, group6, port, ttl = _daemon_reader.read(message.data, start, end)
     if group6:
         group = socket.inet_ntop(socket.AF_INET6, group6)
     else:
         group = socket.inet_ntoa(group) if group else None
-    return _model.Daemon(_DAEMON_STATE_NAMES.get(state, str(state)), _name(interface), sync_id, length, group, port, ttl)
+    return _settings.Daemon(_DAEMON_STATE_NAMES.get(state, str(state)), _name(interface), sync_id, length, group, port, ttl)
 
 
 def unpack_info(message):

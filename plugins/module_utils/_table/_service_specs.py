@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _literals, _model
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._argspec import INT
 
 
@@ -17,7 +17,7 @@ def service_id(prefix=""):
         prefix + "port": {"type": INT},
         prefix + "protocol": {"type": "str", "choices": list(_model.PROTOCOLS)},
         prefix + "fwmark": {"type": INT},
-        prefix + "family": {"type": "str", "choices": list(_model.FAMILIES)},
+        prefix + "family": {"type": "str", "choices": list(_literals.FAMILIES)},
     }
 
 

@@ -11,7 +11,7 @@ that tests can put another in its place.
 from __future__ import annotations
 
 from ansible_collections.lvs.ipvs.plugins.module_utils._node import _kmod
-from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain, _model, _multicast, _netlink, _plan, _prune, _rules
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain, _literals, _model, _multicast, _netlink, _plan, _prune, _rules, _settings
 from ansible_collections.lvs.ipvs.plugins.module_utils._table._apply import reconcile
 from ansible_collections.lvs.ipvs.plugins.module_utils._table._netlink import Kernel
 from ansible_collections.lvs.ipvs.plugins.module_utils._task import _nearest
@@ -34,7 +34,7 @@ class _NoKernel:
         return None
 
     def timeouts(self):
-        return _model.Timeouts(900, 120, 300)  # what the kernel starts with
+        return _settings.Timeouts(900, 120, 300)  # what the kernel starts with
 
     def daemons(self):
         return {}
@@ -357,7 +357,7 @@ def _without_tunnel(server):
 
 def manage_timeouts(options, context):
     """The connection timeouts."""
-    wish = _model.timeouts_wish(options)
+    wish = _settings.timeouts_wish(options)
     with _open(options, context, load=any(wish)) as kernel:
         plan = reconcile(
             kernel, lambda kernel: kernel.timeouts(), lambda current: _plan.plan_timeouts(current, wish), context.check_mode
@@ -368,7 +368,7 @@ def manage_timeouts(options, context):
 def manage_sync_daemon(options, context):
     """The connection synchronisation daemon of one role."""
     absent = options["state"] == "absent"
-    wish = _model.daemon_wish(options)
+    wish = _settings.daemon_wish(options)
     with _open(options, context, load=not absent) as kernel:
         old = kernel.daemons().get(wish.role)
 
@@ -402,7 +402,7 @@ def _check_start(daemon, kernel, options, context):
         context.warn(warning)
     for ident, entry in kernel.read().items():
         for server in entry.servers:
-            if _model.family_of(server.address) != ident.family:
+            if _literals.family_of(server.address) != ident.family:
                 raise IpvsError(
                     f"a sync daemon cannot run while a server has another address family than its service: {server} of service {ident}. "
                     "Remove that server first."
@@ -469,7 +469,7 @@ def read_info(options, context):
 
 
 def _matches(ident, criteria):
-    options = dict(_model.id_options(ident), family="ipv6" if ident.family == _model.FAMILIES["ipv6"] else "ipv4")
+    options = dict(_model.id_options(ident), family="ipv6" if ident.family == _literals.FAMILIES["ipv6"] else "ipv4")
     return all(options.get(name) == value for name, value in criteria.items())
 
 
