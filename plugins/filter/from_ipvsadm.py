@@ -70,7 +70,7 @@ _value:
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model, _rules
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model, _rules_reader, _rules_words
 
 
 def from_ipvsadm(text):
@@ -78,8 +78,8 @@ def from_ipvsadm(text):
     if not isinstance(text, str):
         raise AnsibleFilterError("from_ipvsadm: expected rule text, got %s" % type(text).__name__)
     try:
-        rules = _rules.parse(str(text))
-    except _rules.RuleError as error:
+        rules = _rules_reader.parse(str(text))
+    except _rules_words.RuleError as error:
         raise AnsibleFilterError("from_ipvsadm: %s" % error) from error
     found = {
         "services": [_model.entry_options(entry) for entry in rules.table.values()],

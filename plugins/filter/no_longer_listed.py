@@ -59,7 +59,7 @@ _value:
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model, _rules
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model, _rules_reader
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError
 from ansible_collections.lvs.ipvs.plugins.plugin_utils import _options
 
@@ -71,7 +71,7 @@ def no_longer_listed(text, services):
         raise AnsibleFilterError("no_longer_listed: %s" % "; ".join(errors))
     try:
         listed = _model.table_wish(options["services"])
-        kept = _rules.parse(str(text)).table
+        kept = _rules_reader.parse(str(text)).table
     except IpvsError as error:
         raise AnsibleFilterError("no_longer_listed: %s" % error) from error
     gone = {"services": [], "servers": []}

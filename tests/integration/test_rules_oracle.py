@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model, _plan, _rules
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model, _plan, _rules, _rules_reader, _rules_words
 from ansible_collections.lvs.ipvs.plugins.module_utils._table._model import Entry
 from ansible_collections.lvs.ipvs.plugins.module_utils._table._netlink import Kernel
 from ansible_collections.lvs.ipvs.plugins.module_utils._table._settings import Timeouts
@@ -56,7 +56,7 @@ class Oracle:
 
     def saved(self):
         """What ``ipvsadm --save`` writes, read by us. A ``-b`` that it leaves without a name (flag_3 alone) it cannot read itself."""
-        return _rules.parse(re.sub(r" -b $", "", self.tell("-S -n"), flags=re.MULTILINE)).table
+        return _rules_reader.parse(re.sub(r" -b $", "", self.tell("-S -n"), flags=re.MULTILINE)).table
 
 
 @pytest.fixture
@@ -137,11 +137,11 @@ def test_sync_daemon_restored_by_ipvsadm(kernel, ipvsadm, role):
         "--syncid 0 --sync-maxlen 9000 --mcast-group ff02::81 --mcast-port 1 --mcast-ttl 1",
         "",
     ):
-        (daemon,) = _rules.parse(f"--start-daemon {role} --mcast-interface dummy0 {options}").daemons
+        (daemon,) = _rules_reader.parse(f"--start-daemon {role} --mcast-interface dummy0 {options}").daemons
         assert ipvsadm.restore(_rules.render_daemon(daemon))
         running = kernel.daemons()[role]
         assert running == daemon._replace(max_length=daemon.max_length or running.max_length)
-        assert _rules.parse(_rules.render_daemon(running)).daemons == (running,)
+        assert _rules_reader.parse(_rules.render_daemon(running)).daemons == (running,)
         assert ipvsadm.tell("-L --daemon").strip() == (
             f"{role} sync daemon (mcast=dummy0, syncid={daemon.sync_id}, maxlen={running.max_length}, "
             f"group={daemon.multicast_group}, port={daemon.multicast_port}, ttl={daemon.multicast_ttl})"
@@ -198,7 +198,7 @@ def test_names_instead_of_numbers(kernel, ipvsadm):
     assert ipvsadm.restore("-A -t 198.51.100.1:80\n-a -t 198.51.100.1:80 -r 198.51.100.11:443 -m")
     saved = ipvsadm.tell("-S")
     assert "-r 198.51.100.11:https" in saved
-    assert _rules.parse(saved).table == kernel.read()
+    assert _rules_reader.parse(saved).table == kernel.read()
     assert ipvsadm.restore("-A -t 127.0.0.1:80")
-    with pytest.raises(_rules.RuleError, match=r"line 1, column 7: 'localhost:http': host names are not resolved"):
-        _rules.parse(ipvsadm.tell("-S"))
+    with pytest.raises(_rules_words.RuleError, match=r"line 1, column 7: 'localhost:http': host names are not resolved"):
+        _rules_reader.parse(ipvsadm.tell("-S"))

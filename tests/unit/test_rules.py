@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.lvs.ipvs.plugins.filter.from_ipvsadm import FilterModule as FromIpvsadm
 from ansible_collections.lvs.ipvs.plugins.filter.to_ipvsadm import FilterModule as ToIpvsadm
-from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model, _rules
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model, _rules, _rules_reader, _rules_words
 from ansible_collections.lvs.ipvs.plugins.module_utils._table._literals import IPV4, IPV6
 from ansible_collections.lvs.ipvs.plugins.module_utils._table._model import Entry, Server, ServerId, Service, ServiceId
 from ansible_collections.lvs.ipvs.plugins.module_utils._table._settings import Daemon, Timeouts
@@ -148,7 +148,7 @@ def test_render_timeouts_and_daemon():
 
 @given(rule_tables.tables())
 def test_what_is_written_is_read_back(table):
-    assert _rules.parse(_rules.render_table(table)) == (table, None, (), False)
+    assert _rules_reader.parse(_rules.render_table(table)) == (table, None, (), False)
 
 
 interfaces = st.sampled_from(["lo", "eth0", "bond0.100"])
@@ -157,7 +157,7 @@ interfaces = st.sampled_from(["lo", "eth0", "bond0.100"])
 @given(rule_tables.timeouts, rule_tables.daemons("master", interfaces), rule_tables.daemons("backup", interfaces))
 def test_timeouts_and_daemons_are_read_back(timeouts, master, backup):
     lines = [_rules.render_timeouts(timeouts), _rules.render_daemon(master), _rules.render_daemon(backup)]
-    assert _rules.parse("\n".join(lines)) == ({}, timeouts, (master, backup), False)
+    assert _rules_reader.parse("\n".join(lines)) == ({}, timeouts, (master, backup), False)
 
 
 @st.composite
@@ -187,30 +187,30 @@ def spelled_anew(draw, line):
 @given(st.data(), rule_tables.tables())
 def test_other_spellings_mean_the_same(data, table):
     lines = [data.draw(spelled_anew(line)) for line in _rules.render_table(table).splitlines()]
-    assert _rules.parse("\n".join(lines)).table == table
+    assert _rules_reader.parse("\n".join(lines)).table == table
 
 
 @given(st.lists(st.sampled_from(["\n", *LONG_NAMES, *LONG_NAMES.values()]) | st.from_regex(r"\A-?-?[\w:.,=\[\]#'-]*\Z") | st.text(), max_size=20))
 def test_any_text_is_a_ruleset_or_an_error_at_a_word(words):
     text = "-A -t 198.51.100.1:80\n" + " ".join(words)
     try:
-        rules = _rules.parse(text)
-    except _rules.RuleError as error:
+        rules = _rules_reader.parse(text)
+    except _rules_words.RuleError as error:
         line = text.split("\n")[error.line - 1]
         assert line[error.column - 1 :].startswith(error.word)
     else:
-        assert _rules.parse(_rules.render_table(rules.table)).table == rules.table
+        assert _rules_reader.parse(_rules.render_table(rules.table)).table == rules.table
 
 
 @pytest.mark.parametrize("text, table", SAME + OURS_ALONE)
 def test_spelling(text, table):
-    assert _rules.render_table(_rules.parse(text).table) == table
+    assert _rules.render_table(_rules_reader.parse(text).table) == table
 
 
 @pytest.mark.parametrize("text, column, word, remedy", REFUSED + REFUSED_BY_US_ALONE)
 def test_refusal(text, column, word, remedy):
-    with pytest.raises(_rules.RuleError) as refusal:
-        _rules.parse(text)
+    with pytest.raises(_rules_words.RuleError) as refusal:
+        _rules_reader.parse(text)
     error = refusal.value
     assert (error.line, error.column, error.word) == (text.count("\n") + 1, column, word)
     assert remedy in error.remedy
@@ -218,27 +218,27 @@ def test_refusal(text, column, word, remedy):
 
 
 def test_timeouts_add_up_and_zero_keeps():
-    assert _rules.parse("--set 900 0 0\n--set 0 5 0").timeouts == Timeouts(900, 5, None)
-    assert _rules.parse("--set 0 0 0").timeouts == Timeouts()
-    assert _rules.parse(TCP).timeouts is None
+    assert _rules_reader.parse("--set 900 0 0\n--set 0 5 0").timeouts == Timeouts(900, 5, None)
+    assert _rules_reader.parse("--set 0 0 0").timeouts == Timeouts()
+    assert _rules_reader.parse(TCP).timeouts is None
 
 
 def test_daemons():
     started = "--start-daemon=master --mcast-interface=eth1 --syncid 7 --sync-maxlen 9000 --mcast-group ff02::0:81 --mcast-port 9 --mcast-ttl 3\n"
     master = Daemon("master", "eth1", 7, 9000, "ff02::81", 9, 3)
-    assert _rules.parse(started + "--start-daemon backup").daemons == (master, Daemon("backup", "eth0", 0, None, "224.0.0.81", 8848, 1))
-    assert _rules.parse(started + "--stop-daemon master").daemons == ()
-    with pytest.raises(_rules.RuleError, match="line 2, column 16: 'master': a line above starts this daemon"):
-        _rules.parse(started + "--start-daemon master")
+    assert _rules_reader.parse(started + "--start-daemon backup").daemons == (master, Daemon("backup", "eth0", 0, None, "224.0.0.81", 8848, 1))
+    assert _rules_reader.parse(started + "--stop-daemon master").daemons == ()
+    with pytest.raises(_rules_words.RuleError, match="line 2, column 16: 'master': a line above starts this daemon"):
+        _rules_reader.parse(started + "--start-daemon master")
 
 
 def test_clear_is_told():
-    assert _rules.parse("-C\n" + TCP).clears
-    assert not _rules.parse(TCP).clears
+    assert _rules_reader.parse("-C\n" + TCP).clears
+    assert not _rules_reader.parse(TCP).clears
 
 
 def test_a_deleted_service_can_be_added_again():
-    assert _rules.render_table(_rules.parse(TCP + SERVER + "\n-D -t 198.51.100.1:80\n" + TCP).table) == TCP
+    assert _rules.render_table(_rules_reader.parse(TCP + SERVER + "\n-D -t 198.51.100.1:80\n" + TCP).table) == TCP
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -249,7 +249,7 @@ def test_a_deleted_service_can_be_added_again():
 def test_filters_undo_each_other(table, timeouts, backup):
     text = "\n".join([_rules.render_timeouts(timeouts), _rules.render_table(table) + _rules.render_daemon(backup)]) + "\n"
     data = from_ipvsadm(text)
-    assert data["services"] == [_model.entry_options(entry) for entry in _rules.parse(text).table.values()]
+    assert data["services"] == [_model.entry_options(entry) for entry in _rules_reader.parse(text).table.values()]
     assert data["timeouts"] == {name: value for name, value in timeouts._asdict().items() if value}
     before = copy.deepcopy(data)
     if any(timeouts):

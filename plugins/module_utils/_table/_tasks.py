@@ -11,7 +11,18 @@ that tests can put another in its place.
 from __future__ import annotations
 
 from ansible_collections.lvs.ipvs.plugins.module_utils._node import _kmod
-from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain, _literals, _model, _multicast, _netlink, _plan, _prune, _rules, _settings
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import (
+    _drain,
+    _literals,
+    _model,
+    _multicast,
+    _netlink,
+    _plan,
+    _prune,
+    _rules,
+    _rules_reader,
+    _settings,
+)
 from ansible_collections.lvs.ipvs.plugins.module_utils._table._apply import reconcile
 from ansible_collections.lvs.ipvs.plugins.module_utils._table._netlink import Kernel
 from ansible_collections.lvs.ipvs.plugins.module_utils._task import _nearest
@@ -333,7 +344,7 @@ def _table_wish(options):
     if options["services"] is not None:
         wanted = _model.table_wish(options["services"])
         return wanted, {ident: "services[%d]." % index for index, ident in enumerate(wanted)}
-    rules = _rules.parse(options["rules"])
+    rules = _rules_reader.parse(options["rules"])
     if rules.clears:
         raise OptionError("rules", "-C", "a table is not cleared by its rules; to remove what they don't name set prune")
     if rules.timeouts is not None or rules.daemons:
