@@ -23,15 +23,16 @@ class Ended(Exception):
 class FakeModule:
     """As much of AnsibleModule as the runner uses."""
 
-    def __init__(self, tmpdir=None, diff=False, **options):
+    def __init__(self, tmpdir=None, diff=False, check=True, **options):
         self.params = {"weight": 1, **options}
-        self.check_mode = True
+        self.check_mode = check
         self._diff = diff
         self.tmpdir = tmpdir
         self.modes = []
+        self.warnings = []
 
     def warn(self, text):
-        raise AssertionError(text)
+        self.warnings.append(text)
 
     def run_command(self, argv):
         return 0, " ".join(argv), ""
@@ -78,11 +79,11 @@ def test_a_diff_is_there_when_it_is_asked_for():
     assert "diff" not in end(lambda options, context: Answer(False, {}), diff=True).result
 
 
-def failing(error):
+def failing(error, **settings):
     def action(options, context):
         raise error
 
-    return end(action)
+    return end(action, **settings)
 
 
 def test_a_failure_is_its_message_and_its_details():
@@ -92,9 +93,24 @@ def test_a_failure_is_its_message_and_its_details():
 
 
 def test_a_missing_library_is_told_the_usual_way():
-    ended = failing(MissingLibrary("pyroute2", "python3-pyroute2", "the trace"))
+    ended = failing(MissingLibrary("pyroute2", "python3-pyroute2", "the trace"), check=False)
+    assert ended.failed
     assert "Failed to import the required Python library (pyroute2 (Debian, Ubuntu, Fedora: python3-pyroute2))" in ended.result["msg"]
     assert ended.result["exception"] == "the trace"
+
+
+def test_a_check_without_the_library_says_that_it_compares_nothing():
+    """Of a fresh node, where an earlier task would install it."""
+    module = FakeModule()
+
+    def action(options, context):
+        raise MissingLibrary("pyroute2", "python3-pyroute2", "the trace")
+
+    with pytest.raises(Ended) as ended:
+        _runner.run(module, action)
+    assert not ended.value.failed
+    assert ended.value.result == {"changed": False, "skipped": True, "differences": ["pyroute2 is not installed"], "commands": []}
+    assert len(module.warnings) == 1 and "nothing can be compared" in module.warnings[0]
 
 
 def test_a_bug_stays_a_bug():

@@ -29,10 +29,12 @@ def run(module, action):
     try:
         answer = action(module.params, context)
     except MissingLibrary as error:
-        module.fail_json(
-            msg=missing_required_lib("%s (Debian, Ubuntu, Fedora: %s)" % (error.library, error.package)),
-            exception=error.trace,
-        )
+        text = missing_required_lib("%s (Debian, Ubuntu, Fedora: %s)" % (error.library, error.package))
+        if module.check_mode:
+            # An earlier task may be about to install it, as on a fresh node.
+            module.warn("%s Without it nothing can be compared." % text)
+            module.exit_json(changed=False, skipped=True, differences=["%s is not installed" % error.library], commands=[])
+        module.fail_json(msg=text, exception=error.trace)
     except IpvsError as error:
         module.fail_json(msg=str(error), **error.details)
     result = dict(answer.values, changed=answer.changed)
