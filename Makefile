@@ -46,8 +46,16 @@ demo: lab ## A director and two real servers, set up and shown at work; KEEP=1 l
 	@$(VENV) tests/demo.py $(if $(KEEP),--keep)
 
 .PHONY: test
-test: tools $(CONTROLLERS) $(NEWEST) $(KUBE) ## Everything that is tested, in about half an hour
+test: tools $(CONTROLLERS) $(NEWEST) $(KUBE) ## What is tested, in about half an hour
 	$(VENV) tests/run.py
+
+.PHONY: test-all
+test-all: tools $(CONTROLLERS) $(NEWEST) $(KUBE) ## Everything that is tested, with what takes too long for make test
+	$(VENV) tests/run.py all
+
+.PHONY: test-fast
+test-fast: tools $(KUBE) ## What to run before each commit, in about four minutes
+	$(VENV) tests/run.py fast
 
 .PHONY: test-unit
 test-unit: deps ## Pure logic and the collection's archive, in seconds, anywhere

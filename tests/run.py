@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run the stages of the tests and count them: python tests/run.py [STAGE...]
+"""Run the stages of the tests and count them: python tests/run.py [all | fast | STAGE...]
+
+``fast`` is what a person runs before each commit, ``all`` what there is. Without a word the stages run that ``make test`` has time for.
 
 Two stages run at a time; what they print is shown in order, each under its heading. A stage that fails does not stop the
 others. The last line is the plain count. A run of pytest counts by its own report; any other command is one test, passed when it
@@ -37,6 +39,9 @@ ENVIRONMENT = {
     "NO_COLOR": "1",
     "PATH": f"{ROOT / '.venv/bin'}:{os.environ['PATH']}",
 }
+FAST = ("unit", "lint", "roles", "kube-node", "integration")
+LONG: tuple[str, ...] = ()
+"""Stages for which ``make test`` has no time."""
 RUNNING: set[int] = set()  # process groups
 INTERRUPTED = threading.Event()
 SCENARIOS = sorted((path.parent.name for path in ROOT.glob("extensions/molecule/*/molecule.yml")), reverse=True)  # that has the longest first
@@ -63,6 +68,10 @@ class Stage:
     title: str
     commands: tuple[tuple[str, ...], ...]
     clear_up: tuple[str, ...] = ()
+
+    def runs(self, names: list[str]) -> bool:
+        """Whether these words of the command line choose the stage."""
+        return self.name in names or "all" in names or ("fast" in names and self.name in FAST) or (not names and self.name not in LONG)
 
 
 def report(name: str) -> str:
@@ -211,10 +220,10 @@ def show(stage: Stage, outcome: Future) -> None:
 
 
 def main(names: list[str]) -> int:
-    unknown = set(names) - {stage.name for stage in STAGES}
+    unknown = set(names) - {stage.name for stage in STAGES} - {"all", "fast"}
     if unknown:
-        sys.exit(f"no such stage: {', '.join(sorted(unknown))}; there are {', '.join(stage.name for stage in STAGES)}")
-    stages = [stage for stage in STAGES if not names or stage.name in names]
+        sys.exit(f"no such stage: {', '.join(sorted(unknown))}; there are all, fast, {', '.join(stage.name for stage in STAGES)}")
+    stages = [stage for stage in STAGES if stage.runs(names)]
     for directory in (RESULTS, ROOT / ".cache/home"):
         directory.mkdir(parents=True, exist_ok=True)
     for stage in stages:

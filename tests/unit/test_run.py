@@ -69,5 +69,12 @@ def test_the_outcome_is_the_last_line_and_the_exit_status(tmp_path, monkeypatch,
     assert run.main([]) == 1
     assert capsys.readouterr().out.splitlines()[-1] == "2 passed, 1 failed, 0 skipped"
     assert run.main(["good"]) == 0
-    with pytest.raises(SystemExit, match="no such stage: ugly; there are good, bad"):
+    with pytest.raises(SystemExit, match="no such stage: ugly; there are all, fast, good, bad"):
         run.main(["good", "ugly"])
+
+
+@pytest.mark.parametrize(("words", "chosen"), [(["all"], {"unit", "long"}), ([], {"unit"}), (["fast"], {"unit"}), (["long"], {"long"})])
+def test_sets_of_stages(words, chosen, monkeypatch):
+    monkeypatch.setattr(run, "LONG", ("long",))
+    assert {name for name in ("unit", "long") if run.Stage(name, "", ()).runs(words)} == chosen
+    assert set(run.FAST) <= {stage.name for stage in run.STAGES}
