@@ -67,7 +67,7 @@ commands:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.lvs.ipvs.plugins.module_utils._table import _service_specs
-from ansible_collections.lvs.ipvs.plugins.module_utils._table._tasks import zero_counters
+from ansible_collections.lvs.ipvs.plugins.module_utils._table._info_tasks import zero_counters
 from ansible_collections.lvs.ipvs.plugins.module_utils._task import _argspec
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._runner import run
 

@@ -354,7 +354,7 @@ sync_daemons:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.lvs.ipvs.plugins.module_utils._table import _service_specs
-from ansible_collections.lvs.ipvs.plugins.module_utils._table._tasks import read_info
+from ansible_collections.lvs.ipvs.plugins.module_utils._table._info_tasks import read_info
 from ansible_collections.lvs.ipvs.plugins.module_utils._task import _argspec
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._runner import run
 

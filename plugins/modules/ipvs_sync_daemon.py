@@ -136,7 +136,7 @@ commands:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._table._tasks import manage_sync_daemon
+from ansible_collections.lvs.ipvs.plugins.module_utils._table._settings_tasks import manage_sync_daemon
 from ansible_collections.lvs.ipvs.plugins.module_utils._task import _argspec
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._runner import run
 

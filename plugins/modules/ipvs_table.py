@@ -257,7 +257,7 @@ commands:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.lvs.ipvs.plugins.module_utils._table import _service_specs
-from ansible_collections.lvs.ipvs.plugins.module_utils._table._tasks import manage_table
+from ansible_collections.lvs.ipvs.plugins.module_utils._table._table_tasks import manage_table
 from ansible_collections.lvs.ipvs.plugins.module_utils._task import _argspec
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._runner import run
 
