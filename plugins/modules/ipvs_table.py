@@ -63,11 +63,40 @@ options:
         type: list
         elements: str
         choices: [tcp, udp, sctp]
+  prune_saved:
+    description:
+      - Whether services are removed that are not listed and that the table saved by M(lvs.ipvs.ipvs_saved) holds. These are the services
+        that were listed when it was written, so this removes what was taken out of the list since, and nothing else.
+      - A saved table that another program wrote does not count. Nothing is removed because of it.
+      - With O(state=absent), these services are removed together with the listed ones.
+      - Where no service is listed, this refuses to remove any without O(allow_empty).
+    type: bool
+    default: false
   prune_force:
     description:
       - Prune without O(prune_scope) even where others keep services here, and prune even where no service is listed.
     type: bool
     default: false
+  allow_empty:
+    description:
+      - Whether O(prune_saved) may remove services where no service is listed.
+    type: bool
+    default: false
+  postpone_removals:
+    description:
+      - Whether to do everything but remove servers and services, and to return the removals in RV(postponed). A later task with the same
+        options and without this one does them.
+      - Use it where something else has to happen in between, for example where virtual addresses come and go.
+      - In check mode nothing is postponed. The task reports all changes, removals included.
+    type: bool
+    default: false
+  drain_timeout:
+    description:
+      - The number of seconds to wait, at most, until the servers that are to be removed have no active connections left. They get weight 0
+        first, all of them, after everything new is there. Servers of services that are to be removed count, too.
+      - Then they are removed, whether they still have connections or not. A warning says how many.
+      - If omitted, servers are removed at once.
+    type: int
   rollback:
     description:
       - Whether operations already done are undone when one fails. Otherwise they stay, and the error lists them.
@@ -112,6 +141,16 @@ EXAMPLES = r"""
     prune_scope:
       addresses:
         - 203.0.113.0/24
+
+- name: Drain and remove the servers that are no longer listed, for half a minute at most
+  lvs.ipvs.ipvs_table:
+    services:
+      - address: 203.0.113.80
+        port: 80
+        servers:
+          - address: 198.51.100.11
+    purge_servers: true
+    drain_timeout: 30
 
 - name: The same from a file of ipvsadm rules
   lvs.ipvs.ipvs_table:
@@ -244,6 +283,35 @@ not_undone:
   returned: when undoing failed in part
   type: list
   elements: str
+postponed:
+  description: The removals that O(postpone_removals) left undone, as C(ipvsadm) command lines.
+  returned: success
+  type: list
+  elements: str
+  sample: ["ipvsadm -d -t 203.0.113.80:80 -r 198.51.100.13:80"]
+leaving:
+  description: What was removed, was postponed, or in check mode would be removed.
+  returned: success
+  type: dict
+  contains:
+    services:
+      description: What names each service.
+      type: list
+      elements: dict
+      returned: always
+    servers:
+      description: What names each server, as options of M(lvs.ipvs.ipvs_server). Servers of the services that go are among them.
+      type: list
+      elements: dict
+      returned: always
+  sample:
+    services: []
+    servers:
+      - service_address: 203.0.113.80
+        service_port: 80
+        service_protocol: tcp
+        address: 198.51.100.13
+        port: 80
 commands:
   description: What was done (in check mode, what would be), as C(ipvsadm) command lines. Empty where nothing changed.
   returned: success, and when an operation failed with O(rollback=false)
@@ -259,6 +327,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.lvs.ipvs.plugins.module_utils._table import _service_specs
 from ansible_collections.lvs.ipvs.plugins.module_utils._table._table_tasks import manage_table
 from ansible_collections.lvs.ipvs.plugins.module_utils._task import _argspec
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._argspec import INT
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._runner import run
 
 
@@ -277,7 +346,11 @@ def main():
                     "protocols": {"type": "list", "elements": "str", "choices": ["tcp", "udp", "sctp"]},
                 },
             },
+            prune_saved={"type": "bool", "default": False},
             prune_force={"type": "bool", "default": False},
+            allow_empty={"type": "bool", "default": False},
+            postpone_removals={"type": "bool", "default": False},
+            drain_timeout={"type": INT},
             rollback={"type": "bool", "default": True},
             **_argspec.netns(),
             **_argspec.state("present", "absent"),

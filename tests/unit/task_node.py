@@ -29,8 +29,9 @@ DEFAULTS = {
     _tasks.manage_server: dict.fromkeys(("service_" + name for name in SERVICE_NAMES), None)
     | dict.fromkeys(("address", "port", *SERVER_NAMES, "drain_timeout", "netns"), None)
     | {"state": "present", "drain_connections": 0, "drain_interval": 1.0},
-    _table_tasks.manage_table: dict.fromkeys(("services", "rules", "prune_scope", "netns"), None)
-    | {"state": "present", "purge_servers": False, "prune": False, "prune_force": False, "rollback": True},
+    _table_tasks.manage_table: dict.fromkeys(("services", "rules", "prune_scope", "drain_timeout", "netns"), None)
+    | dict.fromkeys(("purge_servers", "prune", "prune_saved", "prune_force", "allow_empty", "postpone_removals"), False)
+    | {"state": "present", "rollback": True},
     _settings_tasks.manage_timeouts: dict.fromkeys(("tcp", "tcp_fin", "udp", "netns"), None),
     _settings_tasks.manage_sync_daemon: dict.fromkeys((*_settings.Daemon._fields[1:], "netns"), None) | {"state": "present"},
     _info_tasks.zero_counters: dict.fromkeys((*SERVICE_NAMES, "netns"), None) | {"state": "zeroed"},

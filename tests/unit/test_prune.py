@@ -17,7 +17,7 @@ ALL = [WEB, DNS, WEB6, MARK, MARK6]
 
 
 def options(**given):
-    return {"prune": True, "prune_scope": None, "prune_force": False, "netns": None, **given}
+    return {"prune": True, "prune_scope": None, "prune_force": False, "allow_empty": False, "services": [], "rules": None, "netns": None, **given}
 
 
 @pytest.mark.parametrize(
@@ -91,3 +91,23 @@ def test_refused_where_others_keep_services(monkeypatch):
 def test_nobody_else_is_here(monkeypatch):
     monkeypatch.setattr(_owners, "find", lambda netns: [])
     _prune.refuse_others(REMOVAL, options())
+
+
+def test_an_empty_list_removes_nothing_by_mistake():
+    with pytest.raises(OptionError, match="prune would remove 5 services .*prune_force: true"):
+        _prune.refuse_emptiness(REMOVAL, {}, options())
+    with pytest.raises(OptionError, match="prune would remove 5 services .*prune_force: true"):
+        _prune.refuse_emptiness(REMOVAL, {}, options(allow_empty=True), ALL[:2])
+    with pytest.raises(OptionError, match="prune_saved would remove 5 services .*allow_empty: true"):
+        _prune.refuse_emptiness(REMOVAL, {}, options(), ALL)
+    _prune.refuse_emptiness(REMOVAL, {}, options(allow_empty=True), ALL)
+    _prune.refuse_emptiness(REMOVAL, {}, options(prune_force=True))
+    _prune.refuse_emptiness(REMOVAL, {WEB: None}, options())
+    _prune.refuse_emptiness(plan(), {}, options())
+
+
+def test_what_we_saved_is_nobody_elses(monkeypatch):
+    monkeypatch.setattr(_owners, "find", lambda netns: ["keepalived (x)"])
+    _prune.refuse_others(REMOVAL, options(), ALL)
+    with pytest.raises(IpvsError, match="remove 1 services"):
+        _prune.refuse_others(REMOVAL, options(), ALL[1:])

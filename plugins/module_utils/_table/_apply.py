@@ -18,22 +18,22 @@ _GONE = (errno.ESRCH, errno.ENOENT)
 
 
 @uncollected()
-def reconcile(kernel, read, plan, check_mode, rollback=True):
+def reconcile(kernel, read, plan, check_mode, rollback=True, earlier=None):
     """Bring the kernel to what is wanted.
 
     ``read(kernel)``: what is there; ``plan(current)``: the Plan that follows from it; both are called again after a change by
     somebody else. Returns one Plan: what there was at first, what there is now, all operations done (or to be done, in check
     mode). Raises IpvsError when an operation fails, or reading or planning again does, after undoing what was done unless
-    ``rollback`` is false.
+    ``rollback`` is false. ``earlier``: the Plan that the same task has carried out before: it is undone, too, and part of the result.
     """
-    done, before = [], None
+    done, before = (list(earlier.operations), earlier.before) if earlier else ([], None)
     for attempt in range(1, _TRIES + 1):
         try:
             wanted = plan(read(kernel))
         except Exception as error:  # pylint: disable=broad-except
             if not done:
                 raise
-            raise _failure(kernel, error, done, [], rollback) from error
+            raise failure(kernel, error, done, [], rollback) from error
         before = wanted.before if before is None else before
         if check_mode or not wanted.operations:
             return _plan.Plan(tuple(done) + wanted.operations, before, wanted.after)
@@ -49,7 +49,7 @@ def reconcile(kernel, read, plan, check_mode, rollback=True):
                 continue
             error = "%s. Somebody else changes the table at the same time; gave up after %d tries" % (error, _TRIES)
         unknown = [lost for lost, code in failed if code is None]
-        raise _failure(kernel, error, done + unknown, unknown, rollback)
+        raise failure(kernel, error, done + unknown, unknown, rollback)
 
 
 def _carry_out(kernel, operations):
@@ -72,10 +72,10 @@ def _changed_meanwhile(operation, outcome):
     return outcome == errno.ENOENT and operation.kind in (_plan.EDIT_SERVER, _plan.DELETE_SERVER)
 
 
-def _failure(kernel, error, done, unknown, rollback):
-    """The error for the user, after undoing ``done`` (of which ``unknown`` may not have happened).
+def failure(kernel, error, done, unknown, rollback):
+    """The error for the user, after undoing ``done`` (of which ``unknown`` may not have happened) unless ``rollback`` is false.
 
-    ``error``: the message, or an exception.
+    ``error``: the message, or an exception. ``done``, ``unknown``: lists of operations.
     """
     details = {}
     if isinstance(error, Exception) and not isinstance(error, IpvsError):

@@ -63,17 +63,28 @@ def _marks(words):
     return marks
 
 
-def refuse_emptiness(plan, wanted, options):
-    """Raise OptionError where nothing is listed and services would go: an empty list is rather a mistake than a wish."""
-    if wanted or options["prune_force"] or not plan.operations:
+def refuse_emptiness(plan, wanted, options, saved=()):
+    """Raise OptionError where nothing is listed and services would go: an empty list is rather a mistake than a wish.
+
+    ``saved``: the ServiceIds that go because the saved table holds them, which ``allow_empty`` is enough for.
+    """
+    if wanted or options["prune_force"]:
+        return
+    removed = _removed_services(plan)
+    others = [operation for operation in removed if operation.service not in saved]
+    if not others and (options["allow_empty"] or not removed):
         return
     option = "rules" if options["services"] is None else "services"
     raise OptionError(
         option,
         options[option],
-        "no service is listed, and prune would remove %d services (%s); list what is to stay, or set prune_force: true to remove them"
-        % (len(plan.operations), _shown(plan.operations)),
+        "no service is listed, and %s would remove %d services (%s); list what is to stay, or set %s: true to remove them"
+        % (("prune", len(removed), _shown(removed), "prune_force") if others else ("prune_saved", len(removed), _shown(removed), "allow_empty")),
     )
+
+
+def _removed_services(plan):
+    return [operation for operation in plan.operations if operation.kind == _plan.DELETE_SERVICE]
 
 
 def _shown(operations):
@@ -81,9 +92,12 @@ def _shown(operations):
     return ", ".join(str(ident) for ident in idents[:5]) + (" and more" if len(idents) > 5 else "")
 
 
-def refuse_others(plan, options):
-    """Raise IpvsError where the plan removes services, nothing says which may go, and somebody else may own them."""
-    removed = [operation for operation in plan.operations if operation.kind == _plan.DELETE_SERVICE]
+def refuse_others(plan, options, saved=()):
+    """Raise IpvsError where the plan removes services, nothing says which may go, and somebody else may own them.
+
+    ``saved``: the ServiceIds that go because the saved table holds them: these are ours.
+    """
+    removed = [operation for operation in _removed_services(plan) if operation.service not in saved]
     if not removed or options["prune_scope"] is not None or options["prune_force"]:
         return
     owners = _owners.find(options["netns"])

@@ -6,35 +6,175 @@
 
 from __future__ import annotations
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model, _plan, _prune, _rules_reader, _session
-from ansible_collections.lvs.ipvs.plugins.module_utils._table._apply import reconcile
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain, _model, _plan, _prune, _rules_reader, _saved, _schema, _session, _tasks
+from ansible_collections.lvs.ipvs.plugins.module_utils._table._apply import failure, reconcile
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import OptionError
+
+DRAIN_INTERVAL = 1.0  # seconds
 
 
 def manage_table(options, context):
     """Many services in one task."""
-    absent = options["state"] == "absent"
-    wanted, prefixes = _table_wish(options)
-    prune = None if absent else _prune.rule(options)
+    task = _Task(options, context)
+    with _session.open_kernel(options, context, load=task.loads) as kernel:
+        done = task.carry_out(kernel)
+    answer = {
+        "services": [_model.entry_options(done.after[ident]) for ident in task.wanted if ident in done.after],
+        "postponed": [_plan.command(operation) for operation in task.postponed],
+        "leaving": _leaving(task.postponed or done.operations),
+    }
+    return _session.answer(done, context, answer)
 
-    def plan(current):
-        if absent:
-            return _plan.plan_absent(current, list(wanted))
-        made = _plan.plan_present(current, wanted, lambda service: options["purge_servers"], prune, _session.entry_path(wanted, prefixes))
-        if prune:
-            _prune.refuse_emptiness(made, wanted, options)
-            _prune.refuse_others(made, options)
-            if not wanted and options["prune_scope"] is None:
-                made = _plan.flush(made)
-        return _session.checked(made, context)
 
-    def read(kernel):
-        return kernel.read(None if prune or len(wanted) > 100 else wanted)
+class _Task:
+    """One run of ipvs_table. ``postponed``: the removals that the last plan left undone."""
 
-    with _session.open_kernel(options, context, load=not absent and bool(wanted)) as kernel:
-        done = reconcile(kernel, read, plan, context.check_mode, options["rollback"])
-    services = [_model.entry_options(done.after[ident]) for ident in wanted if ident in done.after]
-    return _session.answer(done, context, {"services": services})
+    def __init__(self, options, context):
+        self.options, self.context = options, context
+        self.absent = options["state"] == "absent"
+        self.wanted, prefixes = _table_wish(options)
+        self.path = _session.entry_path(self.wanted, prefixes)
+        self.prune = None if self.absent else _prune.rule(options)
+        self.saved = _saved_services(options) - set(self.wanted)
+        self.loads = bool(self.wanted) and not self.absent
+        self.drain_timeout = _drain_timeout(options)
+        self.postponed = ()
+
+    def carry_out(self, kernel):
+        """The Plan that was carried out, or in check mode would be."""
+        if self.options["postpone_removals"] and not self.context.check_mode:
+            return self._reconcile(kernel, self._additions)
+        if self.drain_timeout is None:
+            return self._reconcile(kernel, self._whole)
+        if self.context.check_mode:
+            return self._reconcile(kernel, self._foretold)
+        return self._drain_and_remove(kernel)
+
+    def _reconcile(self, kernel, plan, earlier=None):
+        return reconcile(kernel, self._read, plan, self.context.check_mode, self.options["rollback"], earlier)
+
+    def _read(self, kernel):
+        return kernel.read(None if self.prune or len(self.wanted) + len(self.saved) > 100 else list(self.wanted) + sorted(self.saved))
+
+    # plans
+
+    def _whole(self, current):
+        if self.absent:
+            return _plan.plan_absent(current, list(self.wanted) + sorted(self.saved, key=_model.service_order))
+        made = self._present(current, lambda ident: self.options["purge_servers"], self._goes if self.prune or self.saved else None)
+        _prune.refuse_emptiness(made, self.wanted, self.options, self.saved)
+        _prune.refuse_others(made, self.options, self.saved)
+        if self.prune and not self.wanted and self.options["prune_scope"] is None:
+            made = _plan.flush(made)
+        return _session.checked(made, self.context)
+
+    def _present(self, current, purge=None, prune=None):
+        return _plan.plan_present(current, self.wanted, purge, prune, self.path)
+
+    def _goes(self, ident):
+        return ident in self.saved or (self.prune is not None and self.prune(ident))
+
+    def _additions(self, current):
+        """All but the removals, which have to be possible all the same."""
+        whole = self._whole(current)
+        self.postponed = _removals(whole)
+        kept = _plan.Plan((), {}, {}) if self.absent else self._present(current)
+        after = dict(whole.before)  # of what goes, too
+        after.update(kept.after)
+        return kept._replace(before=whole.before, after=after)
+
+    def _drains(self, current):
+        """Weight 0 for every server that goes."""
+        whole = self._whole(current)
+        self.postponed = _removals(whole)
+        return whole._replace(operations=_drain_operations(whole))
+
+    def _foretold(self, current):
+        """All that ``_drain_and_remove`` does."""
+        whole = self._whole(current)
+        removals = _removals(whole)
+        return whole._replace(operations=whole.operations[: len(whole.operations) - len(removals)] + _drain_operations(whole) + removals)
+
+    def _drain_and_remove(self, kernel):
+        """What is new comes first, then what goes gets no new connections, and at last it is removed. A failure undoes all of it."""
+        done = self._reconcile(kernel, self._additions)
+        if not self.postponed:
+            return done
+        done = self._reconcile(kernel, self._drains, done)
+        try:
+            self._wait(kernel, _servers_of(self.postponed))
+        except Exception as error:  # pylint: disable=broad-except
+            raise failure(kernel, error, list(done.operations), [], self.options["rollback"]) from error
+        self.postponed = ()
+        return self._reconcile(kernel, self._whole, done)
+
+    def _wait(self, kernel, servers):
+        """Wait for the connections of all the servers [(ServiceId, Server)] together."""
+        idents = list(dict.fromkeys(ident for ident, _server in servers))
+
+        def look():
+            uses = kernel.statistics(idents)
+            found = [uses[ident][1].get(server.id) for ident, server in servers if ident in uses]
+            active = sum(use[0].active for use in found if use)
+            return _model.Server(None, weight=0), _schema.Connections(active, 0, 0)
+
+        outcome, seen = _drain.wait_for_connections(look, None, 0, self.drain_timeout, DRAIN_INTERVAL)
+        if outcome == _drain.TIMED_OUT:
+            self.context.warn(
+                "drain_timeout: %s seconds have passed and the servers that are no longer listed still had %d active connections; "
+                "they were removed all the same" % (self.drain_timeout, seen[1].active)
+            )
+
+
+def _saved_services(options):
+    """The ServiceIds that go because the saved table holds them, as far as they are not listed."""
+    if not options["prune_saved"]:
+        return set()
+    if options["netns"] is not None:
+        raise OptionError("prune_saved", True, "the saved table is that of the namespace that the node boots into; leave netns out")
+    return set(_saved.read() or ())
+
+
+def _drain_timeout(options):
+    timeout = options["drain_timeout"]
+    if timeout is not None and not 0 <= timeout <= _tasks.MAX_WAIT:
+        raise OptionError("drain_timeout", timeout, "give a number of seconds from 0 to %d" % _tasks.MAX_WAIT)
+    return timeout
+
+
+def _removals(plan):
+    return tuple(operation for operation in plan.operations if operation.kind in _plan.REMOVALS)
+
+
+def _services_of(operations):
+    """The Entries of services that the operations remove."""
+    entries = []
+    for operation in operations:
+        if operation.kind == _plan.FLUSH:
+            entries += operation.before.values()
+        elif operation.kind == _plan.DELETE_SERVICE:
+            entries.append(operation.before)
+    return entries
+
+
+def _servers_of(operations):
+    """[(ServiceId, Server)] that the operations remove, with their service or alone."""
+    alone = [(operation.service, operation.before) for operation in operations if operation.kind == _plan.DELETE_SERVER]
+    return alone + [(entry.service.id, server) for entry in _services_of(operations) for server in entry.servers.values()]
+
+
+def _drain_operations(plan):
+    servers = _servers_of(plan.operations)
+    return tuple(_plan.Operation(_plan.EDIT_SERVER, ident, server, server._replace(weight=0)) for ident, server in servers if server.weight)
+
+
+def _leaving(operations):
+    """What the operations remove, as options that name it."""
+    servers = []
+    for ident, server in _servers_of(operations):
+        place = {"service_" + name: value for name, value in _model.id_options(ident).items()}
+        servers.append(dict(place, address=server.id.address, port=server.id.port))
+    return {"services": [_model.id_options(entry.service.id) for entry in _services_of(operations)], "servers": servers}
 
 
 def _table_wish(options):
