@@ -117,6 +117,8 @@ def test_after_each_step_both_answer_the_same(kernel, data, table, number):
     some = list(fake.table)[:1] + [_model.ServiceId(_literals.IPV4, 0, "", 0, 999)]
     assert kernel.read(some) == fake.read(some)
     assert kernel.statistics() == fake.statistics()
+    everything = [*fake.table, *some]
+    assert kernel.uses(everything) == fake.uses(everything)
 
 
 def test_sync_daemons(kernel):

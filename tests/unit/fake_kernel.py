@@ -54,6 +54,12 @@ class FakeKernel:
             return None
         return self.table[ident].servers[server_id], self.counters.get((ident, server_id), IDLE)[0]
 
+    def uses(self, idents):
+        found = {ident: {} for ident in idents}
+        for ident, entry in self.read(idents).items():
+            found[ident] = {server.id: self.connections(ident, server.id) for server in entry.servers.values()}
+        return found
+
     def timeouts(self):
         return self.known_timeouts
 

@@ -103,3 +103,44 @@ def test_its_weight_comes_back_twice(kernel, active):
     clock = Clock({2: lambda: weigh(kernel, 5), 4: lambda: (weigh(kernel, 6), connections(kernel, active))})
     assert wait(kernel, clock) == (_drain.RESTORED, (6, active))
     assert clock.now == 1004
+
+
+OTHER = SERVER._replace(id=_model.ServerId("198.51.100.12", 80))
+
+
+def two(active, weights=(0, 0)):
+    """What a look at two servers shows: {name: (Server, Connections)}."""
+    servers = (SERVER._replace(weight=weights[0]), OTHER._replace(weight=weights[1]))
+    return {name: (server, _schema.Connections(number, 0, 0)) for name, server, number in zip("ab", servers, active, strict=True)}
+
+
+def wait_for_two(looks, clock, limit=0, timeout=10):
+    """Wait for what these looks show, one after the other, the last again and again. Returns (outcome, places, what was reset)."""
+    resets = []
+    outcome, seen, places = _drain.wait_for_all(lambda: looks.pop(0) if len(looks) > 1 else looks[0], resets.append, limit, timeout, 1, clock)
+    assert seen is looks[-1]
+    return outcome, places, resets
+
+
+def test_several_until_all_have_none_at_the_same_look():
+    clock = Clock({})
+    assert wait_for_two([two((1, 0)), two((0, 2)), two((1, 1)), two((0, 0))], clock) == (_drain.DRAINED, [], [])
+    assert clock.naps == [1] * 3
+
+
+def test_several_of_which_one_goes_on():
+    clock = Clock({})
+    assert wait_for_two([two((3, 2))], clock, limit=2, timeout=2) == (_drain.TIMED_OUT, ["a"], [])
+    assert clock.naps == [1, 1]
+
+
+def test_several_that_have_gone():
+    assert wait_for_two([{}], Clock({})) == (_drain.DRAINED, [], [])
+
+
+def test_each_of_several_is_set_back_once():
+    """A second weight is one that the same server gets again."""
+    looks = [two((1, 1), (5, 0)), two((1, 1), (0, 6)), two((1, 1)), two((0, 0))]
+    assert wait_for_two(looks, Clock({})) == (_drain.DRAINED, [], [["a"], ["b"]])
+    looks = [two((1, 1), (5, 0)), two((1, 1), (0, 6)), two((1, 1), (0, 7))]
+    assert wait_for_two(looks, Clock({})) == (_drain.RESTORED, ["b"], [["a"], ["b"]])

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Waiting until a real server that gets no new connections has finished those it has."""
+"""Waiting until real servers that get no new connections have finished those they have."""
 
 from __future__ import annotations
 
@@ -19,22 +19,38 @@ def wait_for_connections(look, reset, limit, timeout, interval, clock=time):
     (outcome, what was seen last): DRAINED; GONE; TIMED_OUT; RESTORED, where somebody has given it a weight a second time.
     ``clock``: anything with ``monotonic`` and ``sleep``.
     """
+
+    def look_at_all():
+        seen = look()
+        return {} if seen is None else {None: seen}
+
+    outcome, seen, _places = wait_for_all(look_at_all, lambda places: reset(), limit, timeout, interval, clock)
+    return (outcome, seen[None]) if seen else (GONE, None)
+
+
+def wait_for_all(look, reset, limit, timeout, interval, clock=time):
+    """Wait until all of several servers have weight 0 and at most ``limit`` active connections each, at the same look.
+
+    ``look()``: a dict, place -> (Server, Connections), without those that have gone; ``reset(places)``: set the weights of these to
+    0 again, called once at most for each place. The rest as in ``wait_for_connections``. Returns (outcome, what was seen last, the
+    places that the outcome is about): DRAINED, none; TIMED_OUT, those with connections; RESTORED, those that have been given a
+    weight a second time.
+    """
     end = clock.monotonic() + timeout
-    resets = 0
+    resets = set()
     while True:
         seen = look()
-        if seen is None:
-            return GONE, None
-        server, connections = seen
-        if server.weight:
-            if resets:
-                return RESTORED, seen
-            resets += 1
-            reset()
+        weighed = [place for place, (server, _connections) in seen.items() if server.weight]
+        if resets.intersection(weighed):
+            return RESTORED, seen, [place for place in weighed if place in resets]
+        if weighed:
+            resets.update(weighed)
+            reset(weighed)
             continue
-        if connections.active <= limit:
-            return DRAINED, seen
+        busy = [place for place, (_server, connections) in seen.items() if connections.active > limit]
+        if not busy:
+            return DRAINED, seen, []
         left = end - clock.monotonic()
         if left <= 0:
-            return TIMED_OUT, seen
+            return TIMED_OUT, seen, busy
         clock.sleep(min(interval, left))

@@ -130,6 +130,17 @@ class Kernel:
                 return server, connections
         return None
 
+    @uncollected()
+    def uses(self, idents):
+        """{ServiceId: {ServerId: (Server, Connections)}} of these services, one dump for each; empty where a service isn't there."""
+        found = {}
+        for ident in idents:
+            servers = found[ident] = {}
+            for message in self._servers(ident):
+                server, connections, _counters = _schema.unpack_server_use(message, ident.family)
+                servers[server.id] = (server, connections)
+        return found
+
     def _services(self, idents):
         if idents is None:
             return [_schema.unpack_service(message) for message in self._dump(_schema.CMD_GET_SERVICE)]

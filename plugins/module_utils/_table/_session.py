@@ -24,6 +24,9 @@ class NoKernel:
 
     statistics = read
 
+    def uses(self, idents):
+        return {ident: {} for ident in idents}
+
     def connections(self, ident, server):
         return None
 

@@ -49,5 +49,11 @@ def services(table, service):
     return [text for *_key, text in sorted(found)[:_SHOWN]]
 
 
+def addresses(table, address):
+    """The real servers' addresses in the Table that are most like ``address``, as a list of at most three texts."""
+    found = {ident.address for entry in table.values() for ident in entry.servers}
+    return sorted(found, key=lambda each: (-_likeness(address, each), each))[:_SHOWN]
+
+
 def _likeness(one, other):
     return difflib.SequenceMatcher(None, str(one), str(other)).ratio()

@@ -1,0 +1,250 @@
+# Copyright: Contributors to the lvs.ipvs project
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What ipvs_drain does: real servers out of all their services at once, and back."""
+
+from __future__ import annotations
+
+import contextlib
+
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain, _literals, _model, _places, _plan, _rules, _saved, _session
+from ansible_collections.lvs.ipvs.plugins.module_utils._table._apply import reconcile
+from ansible_collections.lvs.ipvs.plugins.module_utils._table._drain_record import Record
+from ansible_collections.lvs.ipvs.plugins.module_utils._task import _nearest
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._answer import Answer
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, OptionError
+
+MAX_WAIT = 86400 * 31  # seconds
+_SHOWN = 5
+
+
+def manage_drain(options, context):
+    """Real servers drained, or restored."""
+    addresses = _addresses(options["addresses"])
+    _check_numbers(options)
+    with _session.open_kernel(options, context, load=False) as kernel:
+        if options["state"] == "restored":
+            return _Restoring(kernel, addresses, options, context).answer()
+        return _Draining(kernel, addresses, options, context).answer()
+
+
+def _addresses(given):
+    """The set of addresses in their one spelling; None where the option was left out."""
+    if given is None:
+        return None
+    if not given:
+        raise OptionError("addresses", given, "name at least one address of a real server")
+    return {_literals.normal_address(each, "addresses[%d]" % index) for index, each in enumerate(given)}
+
+
+def _check_numbers(options):
+    for name, low, high in (("drain_timeout", 0, MAX_WAIT), ("drain_connections", 0, _model.MAX_THRESHOLD), ("drain_interval", 0.05, MAX_WAIT)):
+        if not low <= options[name] <= high:  # nan is not within any range
+            raise OptionError(name, options[name], "give a number from %s to %s" % (low, high))
+
+
+class _Task:
+    """What both states have in common. ``recorded``: {Place: weight}, as it is on disk; ``was``: as it was at first."""
+
+    def __init__(self, kernel, addresses, options, context):
+        self.kernel, self.addresses, self.options, self.context = kernel, addresses, options, context
+        self.record = Record(options["state_directory"], options["netns"])
+        self.was = self.recorded = {}
+        self.resaved = False
+        self.done = _plan.Plan((), None, None)
+
+    def _write(self, recorded):
+        """Put this on disk, unless that is what is there; in check mode, act as if."""
+        if recorded != self.recorded and not self.context.check_mode:
+            self.record.write(recorded)
+        self.recorded = recorded
+
+    def _locked(self):
+        return contextlib.nullcontext() if self.context.check_mode else self.record.locked()
+
+    def _reconcile(self, plan):
+        """Carry out what ``plan(table)`` says, beside what was done before, and keep what the boot restores in step."""
+        done = reconcile(self.kernel, lambda kernel: kernel.read(), plan, self.context.check_mode)
+        self.done = _session.joined(self.done, done)
+        if self.options["netns"] is not None:
+            return  # what the boot restores belongs to the namespace that the node boots into
+        try:
+            self.resaved = _saved.reweigh(done.after, self.context) or self.resaved
+        except IpvsError as error:
+            raise _session.after_failure(self.done, error) from error
+
+    def _shown(self, weights, seen=None):
+        """The places as they are returned. ``weights``: {Place: weight as it was}; ``seen``: {Place: (Server, Connections)}, or look."""
+        seen = self._look(weights) if seen is None else seen
+        planned = self.done.after or {}
+        places = []
+        for place in sorted(weights, key=_places.order):
+            server, connections = seen.get(place, (None, None))
+            if server and self.context.check_mode and place.server in planned.get(place.service, _model.Entry(None, {})).servers:
+                server = planned[place.service].servers[place.server]
+            places.append(
+                dict(
+                    _places.options(place),
+                    weight=weights[place],
+                    weight_now=server.weight if server else None,
+                    connections=dict(connections._asdict()) if connections else None,
+                )
+            )
+        return places
+
+    def _look(self, places):
+        """{Place: (Server, Connections)} of those places that are there."""
+        seen = self.kernel.uses(dict.fromkeys(place.service for place in places))
+        return {place: seen[place.service][place.server] for place in places if place.server in seen[place.service]}
+
+    def _values(self, weights, seen=None):
+        return {"places": self._shown(weights, seen), "commands": [_plan.command(operation) for operation in self.done.operations]}
+
+    @property
+    def changed(self):
+        return bool(self.done.operations) or self.recorded != self.was or self.resaved
+
+    def _answered(self, values):
+        texts = (None, None)
+        if self.context.diff:
+            texts = (_text(self.done.before, self.was), _text(self.done.after, self.recorded))
+        return Answer(self.changed, values, *texts)
+
+    def _of_ours(self, recorded):
+        """Those recorded places that the task is about."""
+        return {place: weight for place, weight in recorded.items() if self.addresses is None or place.server.address in self.addresses}
+
+
+def _text(table, recorded):
+    lines = ["# recorded: %s: weight %d\n" % (place, recorded[place]) for place in sorted(recorded, key=_places.order)]
+    return _rules.render_table(table or {}) + "".join(lines)
+
+
+def _listed(things, what):
+    """A few of the things as text, and how many more there are."""
+    return "; ".join(str(each) for each in things[:_SHOWN]) + (" and %d more %s" % (len(things) - _SHOWN, what) if len(things) > _SHOWN else "")
+
+
+class _Draining(_Task):
+    """State drained."""
+
+    def answer(self):
+        self._take_out(first=True)
+        if self.context.check_mode or not self.options["wait"]:
+            seen = self._look(self.weights)
+            drained = all(connections.active <= self.options["drain_connections"] for _server, connections in seen.values())
+        else:
+            seen, drained = self._wait(), True
+        return self._answered(dict(self._values(self.weights, seen), drained=drained))
+
+    def _take_out(self, first=False):
+        """Record the weights, then set them to 0. Whoever is killed in between leaves a record behind, which the next one goes by."""
+        with self._locked():
+            self.recorded = self.record.read()
+            if first:
+                self.was = self.recorded
+            self._reconcile(self._plan)
+
+    def _plan(self, table):
+        places = _places.find(table, self.addresses)
+        if not self.options["allow_missing"]:
+            self._refuse_missing(table)
+        bereft = [] if self.options["allow_empty"] else _places.bereft(table, self.addresses)
+        if bereft:
+            raise IpvsError(
+                "Nothing would be left that takes connections of %s. Put another server back first (those with weight 0 take none), or set "
+                "allow_empty: true to take it out nevertheless." % _listed(bereft, "services"),
+                bereft=[_model.id_options(service) for service in bereft],
+            )
+        weights = _places.weights(table, places, self.recorded)
+        # on disk before the first weight changes, and again where another has changed the table and it is planned anew
+        self._write(_merged(self.recorded, weights))
+        self.weights = _merged(self._of_ours(self.recorded), weights)
+        return _places.plan(table, dict.fromkeys(places, 0))
+
+    def _refuse_missing(self, table):
+        known = {place.server.address for place in list(self.recorded) + _places.find(table, self.addresses)}
+        missing = sorted(self.addresses - known)
+        if not missing:
+            return
+        text = "addresses: %s: no virtual service has such a real server, and there is nothing to drain." % _listed(missing, "addresses")
+        if missing[0] in {service.address for service in table}:
+            text += " %s is a virtual address; give the address of a real server." % missing[0]
+        near = _nearest.addresses(table, missing[0])
+        if near:
+            text += " Nearest: %s." % ", ".join(near)
+        elif not table:
+            text += " The table is empty."
+        raise IpvsError(text)
+
+    def _wait(self):
+        limit, timeout, interval = (self.options[name] for name in ("drain_connections", "drain_timeout", "drain_interval"))
+
+        def reset(places):
+            self.context.warn("somebody else gave %s a weight while it was drained; it was set to 0 again" % _listed(places, "places"))
+            self._take_out()
+
+        there = self._look(self.weights)
+        try:
+            outcome, seen, places = _drain.wait_for_all(lambda: self._look(self.weights), reset, limit, timeout, interval)
+        except IpvsError as error:
+            raise _session.after_failure(self.done, error) from error
+        gone = [place for place in there if place not in seen]
+        if gone:
+            self.context.warn("%s: removed by somebody else while it was drained" % _listed(gone, "places"))
+        if outcome == _drain.DRAINED:
+            return seen
+        if outcome == _drain.TIMED_OUT:
+            counts = ["%s has %d" % (place, seen[place][1].active) for place in places]
+            text = (
+                "drain_timeout: %s seconds have passed and active connections are left (drain_connections: %d): %s. The weights are 0, so no "
+                "new ones come, and they stay so. Run it again to go on waiting, or with state: restored to put the weights back."
+                % (timeout, limit, _listed(counts, "places"))
+            )
+        else:
+            weights = ["%s has weight %d" % (place, seen[place][0].weight) for place in places]
+            text = (
+                "somebody else gave a weight twice while it was drained: %s. So new connections come. Find out who does that (a health "
+                "checker, another run), and drain it again." % _listed(weights, "places")
+            )
+        raise IpvsError(text, changed=self.changed, drained=False, **self._values(self.weights, seen))
+
+
+def _merged(first, second):
+    merged = dict(first)
+    merged.update(second)
+    return merged
+
+
+class _Restoring(_Task):
+    """State restored. Without addresses: all that is recorded."""
+
+    def answer(self):
+        with self._locked():
+            self.was = self.recorded = self.record.read()
+            chosen = self._of_ours(self.recorded)
+            if chosen and isinstance(self.kernel, _session.NoKernel):
+                raise IpvsError(
+                    "IPVS is not loaded, so there is nothing to give weights back to; the record of %s stays. Have the table restored first."
+                    % _listed(sorted(chosen, key=_places.order), "places")
+                )
+            self._reconcile(lambda table: _places.plan(table, _places.returning(table, chosen)))
+            self._write({place: weight for place, weight in self.recorded.items() if place not in chosen})
+        values = self._values(chosen)
+        if not chosen:
+            values["msg"] = self._nothing()
+        return self._answered(values)
+
+    def _nothing(self):
+        """Why nothing is put back, with what the user may have meant."""
+        if self.addresses is None:
+            return "No weights are recorded: nothing is drained, or it was not ipvs_drain that did it."
+        text = "No weights are recorded of %s: there is nothing to put back." % _listed(sorted(self.addresses), "addresses")
+        table = self.kernel.read()
+        places = sorted(_places.find(table, self.addresses), key=_places.order)
+        idle = [place for place in places if not table[place.service].servers[place.server].weight]
+        if idle:
+            return "%s Others gave weight 0 to %s; ipvs_server gives them another." % (text, _listed(idle, "places"))
+        near = [] if places else _nearest.addresses(table, sorted(self.addresses)[0])
+        return "%s Nearest: %s." % (text, ", ".join(near)) if near else text

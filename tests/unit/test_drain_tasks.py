@@ -1,0 +1,366 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""ipvs_drain on a fake kernel: what is recorded, refused, done, put back. With traffic on the real one: tests/integration/test_drain.py."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain, _drain_tasks, _model, _netlink, _saved, _schema, _session
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._answer import Context
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, OptionError
+
+from .fake_kernel import FakeKernel
+
+RS1, RS2, RS3 = (f"198.51.100.1{number}" for number in (1, 2, 3))
+HTTP = {"address": "203.0.113.80", "port": 80}
+MARK = {"fwmark": 7}
+DEFAULTS = {
+    "addresses": None, "state": "drained", "wait": True, "drain_timeout": 300, "drain_connections": 0, "drain_interval": 1.0,
+    "allow_empty": False, "allow_missing": False, "netns": None,
+}  # fmt: skip
+
+
+def servers(*weights):
+    return [{"address": f"198.51.100.1{number}", "forward_method": "nat", "weight": weight} for number, weight in enumerate(weights, 1)]
+
+
+class Director:
+    """A director with a fake kernel. ``sleeps``: a list of functions, one of which is called instead of each wait."""
+
+    def __init__(self, monkeypatch, folder):
+        self.kernel = FakeKernel(_model.created_table([dict(HTTP, servers=servers(3, 2)), dict(MARK, servers=servers(1, 1, 5))]))
+        self.folder = folder
+        self.loaded = True
+        self.warnings = []
+        self.sleeps = []
+        self.now = 0.0
+        monkeypatch.setattr(_session, "Kernel", lambda netns: self.kernel)
+        monkeypatch.setattr(_netlink, "loaded", lambda netns: self.loaded)
+        monkeypatch.setattr(_saved, "reweigh", self.reweigh)
+        self.saved = {}
+        monkeypatch.setattr(_drain.wait_for_all, "__defaults__", (self,))
+
+    def reweigh(self, table, context):
+        """What the boot would restore: the weights of the tables that it was given."""
+        weights = {(ident, server.id): server.weight for ident, entry in table.items() for server in entry.servers.values()}
+        changed = any(self.saved.get(key, 0) != weight for key, weight in weights.items())
+        if not context.check_mode:
+            self.saved.update(weights)
+        return changed
+
+    def monotonic(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.now += seconds
+        if self.sleeps:
+            self.sleeps.pop(0)()
+
+    def run(self, *addresses, check=False, **options):
+        self.warnings.clear()
+        options = {**DEFAULTS, "state_directory": str(self.folder), "addresses": list(addresses) or None, **options}
+        return _drain_tasks.manage_drain(options, Context(check, True, self.warnings.append))
+
+    def check(self, *addresses, **options):
+        """The answer in check mode, in which nothing is written."""
+        self.kernel.read_only, before = True, self.recorded()
+        try:
+            return self.run(*addresses, check=True, **options)
+        finally:
+            self.kernel.read_only = False
+            assert self.recorded() == before
+
+    def foretold(self, *addresses, **options):
+        """The answer of a real run, which a check before it foretold."""
+        check = self.check(*addresses, **options)
+        done = self.run(*addresses, **options)
+        assert check == done
+        return done
+
+    def weights(self, service=HTTP):
+        return [server.weight for server in self.kernel.table[_model.service_id(service)].servers.values()]
+
+    def set(self, address, weight, service=HTTP):
+        known = self.kernel.table[_model.service_id(service)].servers
+        ident = next(each for each in known if each.address == address)
+        if weight is None:
+            del known[ident]
+        else:
+            known[ident] = known[ident]._replace(weight=weight)
+
+    def connect(self, address, number, service=HTTP):
+        ident = _model.service_id(service)
+        known = next(each for each in self.kernel.table[ident].servers if each.address == address)
+        self.kernel.counters[ident, known] = (_schema.Connections(number, 1, 0), _schema.Statistics())
+
+    def recorded(self):
+        """The record's text, None where there is none."""
+        path = self.folder / "drained.json"
+        return path.read_text() if path.exists() else None
+
+
+@pytest.fixture
+def director(monkeypatch, tmp_path):
+    return Director(monkeypatch, tmp_path / "state")
+
+
+def test_out_and_back(director):
+    done = director.foretold(RS1)
+    assert done.changed and done.values["drained"]
+    assert director.weights() == [0, 2] and director.weights(MARK) == [0, 1, 5]
+    assert done.values["commands"] == [
+        "ipvsadm -e -t 203.0.113.80:80 -r 198.51.100.11:80 -m -w 0",
+        "ipvsadm -e -f 7 -r 198.51.100.11:0 -m -w 0",
+    ]
+    idle = {"active": 0, "inactive": 0, "persistent": 0}
+    named = {"service_address": "203.0.113.80", "service_port": 80, "service_protocol": "tcp"}
+    assert done.values["places"] == [
+        {**named, "address": RS1, "port": 80, "weight": 3, "weight_now": 0, "connections": idle},
+        {"service_fwmark": 7, "service_family": "ipv4", "address": RS1, "port": 0, "weight": 1, "weight_now": 0, "connections": idle},
+    ]
+    assert "-r 198.51.100.11:80 -m -w 3" in done.before and "# recorded" not in done.before
+    assert "-m -w 0" in done.after and "# recorded: 198.51.100.11:80 of tcp 203.0.113.80:80: weight 3\n" in done.after
+
+    again = director.foretold(RS1)
+    assert not again.changed and again.values["commands"] == [] and again.before == again.after == done.after
+    assert again.values["places"] == done.values["places"]
+
+    back = director.foretold(RS1, state="restored")
+    assert back.changed and director.weights() == [3, 2] and director.weights(MARK) == [1, 1, 5] and director.recorded() is None
+    assert [(place["weight"], place["weight_now"]) for place in back.values["places"]] == [(3, 3), (1, 1)]
+    assert back.before == done.after and back.after == done.before and "msg" not in back.values
+    nothing = director.foretold(RS1, state="restored")
+    assert not nothing.changed and nothing.values["msg"] == f"No weights are recorded of {RS1}: there is nothing to put back."
+
+
+def test_all_weights_change_in_one_send(director):
+    sends = []
+    apply = director.kernel.apply
+    director.kernel.apply = lambda operations: sends.append(len(operations)) or apply(operations)
+    director.run(RS1)
+    director.run(RS1, state="restored")
+    assert sends == [2, 2]
+
+
+def test_any_spelling_and_any_order(director):
+    director.kernel.table.update(_model.created_table([{"address": "2001:db8::80", "port": 80, "servers": [{"address": "2001:db8::11"}]}]))
+    director.run("2001:DB8:0::11", RS1, RS1, allow_empty=True)
+    assert director.weights({"address": "2001:db8::80", "port": 80}) == [0] and director.weights() == [0, 2]
+    assert director.run("2001:db8:0:0::11", state="restored").values["commands"] == ["ipvsadm -e -t [2001:db8::80]:80 -r [2001:db8::11]:80 -g -w 1"]
+    assert director.weights() == [0, 2]
+    director.run(RS2, allow_empty=True)
+    assert director.run(state="restored").changed  # all that is recorded
+    assert director.weights() == [3, 2] and director.recorded() is None
+    assert "nothing is drained" in director.run(state="restored").values["msg"]
+
+
+def test_nobody_takes_the_last_one(director):
+    for check in (director.run, director.check):
+        for addresses in ((RS1, RS2), (RS2, RS1)):
+            with pytest.raises(IpvsError, match="Nothing would be left that takes connections of tcp 203.0.113.80:80. Put") as failure:
+                check(*addresses)
+            assert failure.value.details["bereft"] == [dict(HTTP, protocol="tcp")]
+    assert director.recorded() is None and director.weights() == [3, 2]
+    director.run(RS1)
+    with pytest.raises(IpvsError, match="takes connections of tcp 203.0.113.80:80"):
+        director.run(RS2)
+    assert director.weights() == [0, 2] and director.weights(MARK) == [0, 1, 5]
+    director.run(RS1)  # again, after it is out, takes nothing away
+    director.foretold(RS2, allow_empty=True)
+    assert director.weights() == [0, 0]
+
+
+def test_an_address_that_is_in_no_service(director):
+    for check in (director.run, director.check):
+        with pytest.raises(IpvsError, match=r"198.51.100.1: no virtual service .* Nearest: 198.51.100.11, 198.51.100.12, 198.51.100.13."):
+            check("198.51.100.1", RS1)
+        with pytest.raises(IpvsError, match="203.0.113.80 is a virtual address; give the address of a real server"):
+            check("203.0.113.80")
+    assert director.weights() == [3, 2]
+    done = director.foretold("198.51.100.1", allow_missing=True)
+    assert not done.changed and done.values["places"] == [] and done.values["drained"]
+    assert director.foretold("198.51.100.1", RS1, allow_missing=True).changed
+    assert "Nearest: 198.51.100.11" in director.foretold("198.51.100.1", state="restored").values["msg"]
+    director.kernel.table.clear()
+    with pytest.raises(IpvsError, match="The table is empty"):
+        director.run("198.51.100.1")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"addresses": []}, "addresses: []: name at least one address"),
+        ({"addresses": [RS1, "web1"]}, r"addresses[1]: 'web1': give an IPv4 or IPv6 address"),
+        ({"drain_timeout": -1}, "drain_timeout: -1: give a number from 0 to 2678400"),
+        ({"drain_connections": -1}, "drain_connections: -1: give a number"),
+        ({"drain_interval": 0.0}, "drain_interval: 0.0: give a number from 0.05"),
+    ],
+)
+@pytest.mark.parametrize("state", ["drained", "restored"])
+def test_bad_options(director, options, message, state):
+    with pytest.raises(OptionError) as failure:
+        director.run(**{"addresses": [RS1], "state": state, **options})
+    assert message in str(failure.value)
+
+
+def test_weights_that_others_give_meanwhile(director):
+    """Who gives a server a weight, or takes it away, while it is drained, meant it."""
+    director.run(RS1)
+    director.set(RS1, 9)
+    director.set(RS1, None, MARK)
+    done = director.foretold(RS1, state="restored")
+    assert done.changed and done.values["commands"] == [] and director.recorded() is None
+    assert [place["weight_now"] for place in done.values["places"]] == [9, None]
+    assert director.weights() == [9, 2]
+
+
+def test_the_newest_weight_counts(director):
+    director.run(RS1)
+    director.set(RS1, 9)
+    director.run(RS1)
+    director.run(RS1, state="restored")
+    assert director.weights() == [9, 2] and director.weights(MARK) == [1, 1, 5]
+
+
+def test_a_weight_of_0_that_was_there_before_stays(director):
+    director.set(RS1, 0)
+    director.run(RS1)
+    director.run(RS1, state="restored")
+    assert director.weights() == [0, 2]
+    assert f"Others gave weight 0 to {RS1}:80 of tcp 203.0.113.80:80" in director.run(RS1, state="restored").values["msg"]
+
+
+def test_what_is_recorded_and_gone_stays_recorded(director):
+    """Such as a table that the boot has not restored yet: its weights of 0 come back, and ours with them."""
+    director.run(RS1)
+    kept = director.kernel.table[_model.service_id(HTTP)]
+    director.set(RS1, None)
+    assert [place["weight_now"] for place in director.foretold(RS1).values["places"]] == [None, 0]
+    director.kernel.table[_model.service_id(HTTP)] = kept
+    director.set(RS2, 2)
+    director.kernel.table[kept.service.id].servers.update(_model.created_table([dict(HTTP, servers=servers(0))])[kept.service.id].servers)
+    director.run(RS1, state="restored")
+    assert sorted(director.weights()) == [2, 3]
+
+
+def test_ipvs_is_not_loaded(director):
+    director.run(RS1)
+    director.loaded = False
+    for check in (director.run, director.check):
+        with pytest.raises(IpvsError, match="IPVS is not loaded, so there is nothing to give weights back to; the record"):
+            check(RS1, state="restored")
+        with pytest.raises(IpvsError, match="no virtual service has such a real server"):
+            check(RS2)
+    assert director.recorded()
+    assert director.run("198.51.100.99", state="restored").values["msg"]
+
+
+def test_the_wait_is_for_all_together(director):
+    director.connect(RS1, 2)
+    director.connect(RS1, 1, MARK)
+    director.sleeps = [lambda: director.connect(RS1, 0), lambda: director.connect(RS1, 0, MARK)]
+    looks = []
+    uses = director.kernel.uses
+    director.kernel.uses = lambda idents: looks.append(len(list(idents))) or uses(idents)
+    done = director.run(RS1)
+    assert director.now == 2 and done.values["drained"]
+    assert set(looks) == {2}
+
+
+def test_without_waiting(director):
+    director.connect(RS1, 2)
+    done = director.foretold(RS1, wait=False)
+    assert director.now == 0 and not done.values["drained"] and director.weights() == [0, 2]
+    assert done.values["places"][0]["connections"]["active"] == 2
+    assert director.run(RS1, wait=False, drain_connections=2).values["drained"]
+
+
+def test_too_long(director):
+    director.connect(RS1, 2)
+    for changed in (True, False):
+        with pytest.raises(IpvsError, match="3 seconds have passed and .* are left .*: 198.51.100.11:80 of tcp 203.0.113.80:80 has 2.") as failure:
+            director.run(RS1, drain_timeout=3)
+        details = failure.value.details
+        assert details["changed"] is changed and not details["drained"] and [place["weight_now"] for place in details["places"]] == [0, 0]
+        assert len(details["commands"]) == (2 if changed else 0)
+    assert director.weights() == [0, 2] and director.recorded()
+    assert director.foretold(RS1, state="restored").changed and director.weights() == [3, 2]
+
+
+def test_somebody_sets_it_back(director):
+    director.connect(RS1, 2)
+    director.sleeps = [lambda: director.set(RS1, 8), lambda: director.connect(RS1, 0)]
+    done = director.run(RS1)
+    assert director.warnings == ["somebody else gave 198.51.100.11:80 of tcp 203.0.113.80:80 a weight while it was drained; it was set to 0 again"]
+    assert len(done.values["commands"]) == 3 and director.weights() == [0, 2]
+    director.run(RS1, state="restored")
+    assert director.weights() == [8, 2]
+
+    director.connect(RS1, 2)
+    director.sleeps = [lambda: director.set(RS1, 8), lambda: director.set(RS1, 9)]
+    with pytest.raises(IpvsError, match="gave a weight twice while it was drained: .* has weight 9. So new connections come") as failure:
+        director.run(RS1)
+    assert failure.value.details["changed"] and failure.value.details["places"][0]["weight_now"] == 9
+
+
+def test_somebody_removes_it(director):
+    director.connect(RS1, 2)
+    director.sleeps = [lambda: director.set(RS1, None)]
+    done = director.run(RS1)
+    assert director.warnings == ["198.51.100.11:80 of tcp 203.0.113.80:80: removed by somebody else while it was drained"]
+    assert [place["weight_now"] for place in done.values["places"]] == [None, 0]
+
+
+def test_a_change_between_reading_and_writing(director):
+    """The table is read and planned again, and the record of what has gone meanwhile does no harm."""
+    director.kernel.meddle = [lambda kernel: (director.set(RS1, None), director.set(RS1, 6, MARK))]
+    director.run(RS1)
+    assert director.weights() == [2] and director.weights(MARK) == [0, 1, 5]
+    director.run(RS1, state="restored")
+    assert director.weights() == [2] and director.weights(MARK) == [1, 1, 5]
+
+
+def test_a_refusal_of_the_kernel_undoes_all(director):
+    director.kernel.refuse = {1: errno.EPERM}
+    with pytest.raises(IpvsError, match="EPERM.*The rest was undone"):
+        director.run(RS1)
+    assert director.weights() == [3, 2] and director.weights(MARK) == [1, 1, 5]
+    director.run(RS1)
+    director.run(RS1, state="restored")
+    assert director.weights() == [3, 2] and director.weights(MARK) == [1, 1, 5]
+
+
+def test_a_folder_that_cannot_be(director, tmp_path):
+    (tmp_path / "file").write_text("")
+    director.folder = tmp_path / "file"
+    with pytest.raises(IpvsError, match="state_directory: .*file"):
+        director.run(RS1)
+    assert director.weights() == [3, 2]
+
+
+def test_what_the_boot_restores_is_kept_in_step(director):
+    """Also by a task that goes on where another was broken off before it came to that, and not for another namespace."""
+    ident = (_model.service_id(HTTP), _model.ServerId(RS1, 80))
+    director.saved[ident] = 3
+    director.run(RS1, netns="blue")
+    assert director.saved[ident] == 3
+    director.run(RS1, state="restored", netns="blue")
+    director.run(RS1)
+    assert director.saved[ident] == 0
+    director.saved[ident] = 3
+    assert director.foretold(RS1).changed and director.saved[ident] == 0
+    director.set(RS1, 9)
+    director.run(RS1, state="restored")
+    assert director.saved[ident] == 9
+
+
+def test_a_saved_table_that_cannot_be_written(director, monkeypatch):
+    def refuse(table, context):
+        raise IpvsError("/etc/ipvsadm.rules: Read-only file system")
+
+    monkeypatch.setattr(_saved, "reweigh", refuse)
+    with pytest.raises(IpvsError, match="Read-only") as failure:
+        director.run(RS1)
+    assert failure.value.details["changed"] and director.recorded() and director.weights() == [0, 2]
