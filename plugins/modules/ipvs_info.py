@@ -298,6 +298,12 @@ services:
           weight: 1
           upper_threshold: 0
           lower_threshold: 0
+idle_servers:
+  description: The servers that get no new connections because their weight is 0, as text for people.
+  returned: success
+  type: list
+  elements: str
+  sample: ["198.51.100.11:80 of tcp 203.0.113.80:80"]
 timeouts:
   description: The connection timeouts in seconds. V(null) where IPVS isn't loaded.
   returned: success

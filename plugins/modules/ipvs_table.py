@@ -320,6 +320,14 @@ commands:
   sample:
     - ipvsadm -A -t 203.0.113.80:80 -s wrr
     - ipvsadm -a -t 203.0.113.80:80 -r 198.51.100.11:80 -m -w 3
+unlisted:
+  description:
+    - The servers that listed services have, that are not listed, and that stay because O(purge_servers) is V(false). They go on getting
+      connections.
+  returned: success
+  type: list
+  elements: dict
+  sample: []
 """
 
 from ansible.module_utils.basic import AnsibleModule

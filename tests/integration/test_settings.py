@@ -330,17 +330,13 @@ def test_info_filters(ipvs):
 def test_info_sorts_and_tells_of_the_kernel(ipvs):
     ipvs.restore(SERVICES + "".join("-a -f 7 -r 198.51.100.%d:0 -m\n" % number for number in (10, 9, 100)))
     result = ipvs.module("ipvs_info")
-    assert [service.get("address") for service in result["services"]] == [
-        "203.0.113.9",
-        "203.0.113.80",
-        "203.0.113.80",
-        "203.0.113.80",
-        "2001:db8::80",
-        None,
-        None,
-    ]
+    addresses = ["203.0.113.9", "203.0.113.80", "203.0.113.80", "203.0.113.80", "2001:db8::80", None, None]
+    assert [service.get("address") for service in result["services"]] == addresses
     assert [server["address"][11:] for server in result["services"][5]["servers"]] == ["9", "10", "100"]
     assert result["loaded"] is True
+    assert result["idle_servers"] == []
+    ipvs.ipvsadm("-e", "-f", "7", "-r", "198.51.100.10:0", "-m", "-w", "0")
+    assert ipvs.module("ipvs_info")["idle_servers"] == ["198.51.100.10:0 of fwmark 7"]
     assert "version %s (size=%d)" % (result["version"], result["connection_table_size"]) in ipvs.ipvsadm("-L")
 
 

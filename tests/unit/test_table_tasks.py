@@ -209,3 +209,14 @@ def test_a_look_that_fails_undoes_what_was_done(node):
 def test_a_time_that_is_none(node, timeout):
     with pytest.raises(OptionError, match=f"drain_timeout: {timeout}: give a number of seconds from 0 to 2678400"):
         node.check(_table_tasks.manage_table, **WISH, drain_timeout=timeout)
+
+
+def test_servers_that_stay_although_they_are_not_listed(node):
+    unlisted = [
+        {"service_address": "203.0.113.80", "service_port": 80, "service_protocol": "tcp", "address": server, "port": 80}
+        for server in ("198.51.100.11", "198.51.100.12")
+    ]
+    assert table(node, **WISH).values["unlisted"] == unlisted
+    without_servers = [{"address": "203.0.113.80", "port": 80}]
+    assert table(node, services=without_servers).values["unlisted"] == []
+    assert table(node, **PURGE).values["unlisted"] == []

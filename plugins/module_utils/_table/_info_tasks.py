@@ -48,6 +48,7 @@ def read_info(options, context):
             "version": version,
             "connection_table_size": connection_table_size,
             "services": services,
+            "idle_servers": ["%s of %s" % (server, ident) for ident in idents for server, each in table[ident].servers.items() if not each.weight],
             "timeouts": dict(kernel.timeouts()._asdict()) if loaded else None,
             "sync_daemons": [dict(daemon._asdict()) for _role, daemon in sorted(kernel.daemons().items())],
         }

@@ -22,6 +22,7 @@ def manage_table(options, context):
         "services": [_model.entry_options(done.after[ident]) for ident in task.wanted if ident in done.after],
         "postponed": [_plan.command(operation) for operation in task.postponed],
         "leaving": _leaving(task.postponed or done.operations),
+        "unlisted": [] if options["purge_servers"] else _unlisted(done.after, task.wanted),
     }
     return _session.answer(done, context, answer)
 
@@ -170,11 +171,24 @@ def _drain_operations(plan):
 
 def _leaving(operations):
     """What the operations remove, as options that name it."""
-    servers = []
-    for ident, server in _servers_of(operations):
-        place = {"service_" + name: value for name, value in _model.id_options(ident).items()}
-        servers.append(dict(place, address=server.id.address, port=server.id.port))
+    servers = [_server_options(ident, server.id) for ident, server in _servers_of(operations)]
     return {"services": [_model.id_options(entry.service.id) for entry in _services_of(operations)], "servers": servers}
+
+
+def _unlisted(table, wanted):
+    """The servers that listed services have and do not list, as options that name them. A service without servers lists what it has."""
+    return [
+        _server_options(ident, server)
+        for ident, wish in wanted.items()
+        if wish.servers is not None and ident in table
+        for server in table[ident].servers
+        if server not in wish.servers
+    ]
+
+
+def _server_options(ident, server):
+    place = {"service_" + name: value for name, value in _model.id_options(ident).items()}
+    return dict(place, address=server.address, port=server.port)
 
 
 def _table_wish(options):
