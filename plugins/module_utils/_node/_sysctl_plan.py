@@ -1,0 +1,206 @@
+# Copyright: Contributors to the lvs.ipvs project
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Kernel settings, now and at boot: what is wanted -> a Plan -> done, all or nothing.
+
+    wishes = check(settings)
+    made = plan(wishes, "/etc/sysctl.d/60-mine.conf", "Written by lvs.ipvs.mine")
+    if not context.check_mode:
+        apply(made, context)
+
+The boot takes them from a file of sysctl.d(5). It says what the kernel had before, which is put back when a key is no longer wanted.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Dict, List, NamedTuple, Optional
+
+from ansible_collections.lvs.ipvs.plugins.module_utils._node import _own_files, _sysctls
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, OptionError
+
+_HEAD = "# %s; changes are overwritten.\n# A line \"before\" says what the kernel had, which is put back when the line under it goes.\n"
+_BEFORE = re.compile(r"^# before: (\S+) = (.*)$", re.MULTILINE)
+_OURS = "# Written by "
+# These set others of the same kind as they are written, so they come first.
+_ORDER = ("ip_forward", "all", "default")
+
+
+class Write(NamedTuple):
+    """One key of the kernel that changes. ``option``: the option that wants it, or None where a value from before is put back."""
+
+    key: str
+    before: str
+    after: str
+    option: Optional[str]
+
+
+class Plan(NamedTuple):
+    """``writes``: what changes in the kernel, in order; ``files``: [Change] of ``_own_files``; ``settings``: {key: its value then} of
+    every key that the wishes stand for; ``restored``: the same of those that are put back; ``before``: all of them as they are now, None
+    where it cannot be read; ``lacking``: wishes that stand for no key of this kernel; ``option``: the name of the option that holds the wishes."""
+
+    writes: List[Write]
+    files: list
+    settings: Dict[str, str]
+    restored: Dict[str, str]
+    before: Dict[str, Optional[str]]
+    lacking: List[str]
+    option: str
+
+
+def check(settings, option="settings"):
+    """The wishes {key in its one spelling: value as text} of what a user has written. Raises OptionError."""
+    wishes = {}
+    for name, value in settings.items():
+        key = _sysctls.normal_key(str(name).strip())
+        if not _sysctls.is_key(key):
+            raise OptionError(option, name, "give the name of a kernel setting, such as net.ipv4.vs.conn_reuse_mode")
+        if not isinstance(value, (str, int, float)) or not _sysctls.normal_value(value):
+            raise OptionError("%s.%s" % (option, name), value, "give the value as a number or a text; several numbers as one text")
+        if key in wishes:
+            raise OptionError(option, name, "this setting is given twice, in two spellings")
+        wishes[key] = _sysctls.normal_value(value)
+    return wishes
+
+
+def plan(wishes, path, mark, coming=(), option="settings", root="/"):
+    """The Plan that gives this kernel what is wanted, and puts back what is not wanted any more.
+
+    ``wishes``: {key: value} as ``check`` returns it; none for taking everything back. ``path``: the file of sysctl.d; ``mark``: who writes
+    it. ``coming``: prefixes of keys that are taken to be there by the time that this is done. A key that no kernel has is an OptionError.
+    """
+    found = _own_files.read(path)
+    _check_path(path, found)
+    recorded = dict(_BEFORE.findall(found.text or ""))
+    targets, lacking = _targets(wishes, coming, option, root)
+    kept = [wish for wish in wishes if wish not in lacking]
+    old = {key: value for key, value in recorded.items() if key not in targets and not any(_sysctls.stands_for(wish, key) for wish in kept)}
+    before = {key: _sysctls.read(key, root) for key in list(targets) + list(old)}
+    old = {key: value for key, value in old.items() if before[key] is not None}  # an interface may have gone
+    settings = {key: wishes[wish] for key, wish in targets.items()}
+    writes = []
+    for key, value in list(settings.items()) + list(old.items()):
+        if before[key] not in (None, value):
+            writes.append(Write(key, before[key], value, "%s.%s" % (option, targets[key]) if key in targets else None))
+    text = _render(kept, wishes, before, recorded, targets, mark) if kept else None
+    return Plan(sorted(writes, key=_order), _own_files.plan([_own_files.File(path, text)]), settings, old, before, lacking, option)
+
+
+def _check_path(path, found):
+    if not os.path.isabs(path) or not path.endswith(".conf"):
+        raise OptionError("path", path, "give a full path that ends in .conf, such as /etc/sysctl.d/60-ipvs-director.conf")
+    if found.text and not found.text.startswith(_OURS):
+        raise OptionError("path", path, "this file holds what others wrote, and would be replaced; give another path, or remove the file")
+
+
+def _targets(wishes, coming, option, root):
+    """({key: the wish that decides about it}, [wishes that stand for none]). A key by its name wins over wildcards, later ones over earlier."""
+    targets, lacking = {}, []
+    for wish in sorted(wishes, key=lambda wish: "*" not in wish):
+        keys = _sysctls.matching(wish, root)
+        if not keys and wish.startswith(tuple(coming)) and ("*" in wish or _sysctls.meant(wish, 0, []) is None):
+            keys = [] if "*" in wish else [wish]
+        elif not keys:
+            right = _sysctls.meant(wish, *_sysctls.first_missing(wish, root))
+            if right:
+                raise OptionError(option, wish, "no kernel has this setting; did you mean %s?" % right)
+            lacking.append(wish)
+        targets.update(dict.fromkeys(keys, wish))
+    return targets, lacking
+
+
+def _render(wishes, values, before, recorded, targets, mark):
+    lines = []
+    for wish in sorted(wishes):
+        known = {key: value for key, value in recorded.items() if targets.get(key, wish) == wish and _sysctls.stands_for(wish, key)}
+        for key, target in targets.items():
+            # of wildcards only what changes: interfaces come and go, and find the right value in "default"
+            if target == wish and key not in known and before[key] is not None and ("*" not in wish or before[key] != values[wish]):
+                known[key] = before[key]
+        lines += ["# before: %s = %s\n" % pair for pair in sorted(known.items())]
+        lines.append("%s = %s\n" % (wish, values[wish]))
+    return _HEAD % mark + "".join(lines)
+
+
+def _order(write):
+    words = write.key.split(".")
+    return min([place for place, word in enumerate(_ORDER) if word in words] + [len(_ORDER)])
+
+
+def warnings(plan, release):
+    """Texts for the user: settings that this kernel (its release) lacks, which are left out."""
+    if not plan.lacking:
+        return []
+    text = "the kernel %s does not have these settings, they are skipped: %s" % (release, ", ".join(sorted(plan.lacking)))
+    if any(key.startswith(_sysctls.IPVS) for key in plan.lacking):
+        text += ". Those of IPVS come when its modules are loaded"
+    return [text]
+
+
+def differences(plan):
+    """One text for each thing that is not as it should be."""
+    texts = []
+    for key, before, after, option in plan.writes:
+        texts.append("kernel setting %s is %s, %s" % (key, before, "not %s" % after if option else "and was %s before it was set" % after))
+    return texts + _own_files.differences(plan.files)
+
+
+def apply(plan, context, root="/"):
+    """Carry the Plan out. Where the kernel refuses a value, or has another one afterwards, all is undone and an IpvsError raised.
+
+    The file comes first: it records what the kernel had.
+    """
+    _own_files.write(plan.files, context)
+    done = []
+    try:
+        for write in plan.writes:
+            if _write(write, context, root):
+                done.append(write)
+        if plan.writes:
+            _settle(plan, {write.key for write in plan.writes} - {write.key for write in done}, context, root)
+    except IpvsError as error:
+        left = _undo(done, plan, context, root)
+        raise IpvsError("%s. %s" % (error, "Undoing the rest failed in part: " + left if left else "The rest was undone.")) from error
+
+
+def _write(write, context, root):
+    """Whether the kernel took the value. OptionError where it refuses one that is wanted; one that can't be put back is forgotten."""
+    try:
+        _sysctls.write(write.key, write.after, root)
+    except OSError as error:
+        if write.option is not None:
+            raise OptionError(write.option, write.after, "the kernel refuses this value for %s: %s" % (write.key, error.strerror)) from error
+        context.warn("%s could not be put back to %s: %s" % (write.key, write.after, error.strerror))
+        return False
+    return True
+
+
+def _settle(plan, failed, context, root):
+    """To write one setting may change another, as ip_forward does: such a one is written once more, unless that has failed before."""
+    for key, value in list(plan.restored.items()) + list(plan.settings.items()):
+        if key not in failed and _sysctls.read(key, root) not in (None, value):
+            _write(Write(key, "", value, "%s.%s" % (plan.option, key) if key in plan.settings else None), context, root)
+    for key, value in plan.settings.items():
+        now = _sysctls.read(key, root)
+        if now not in (None, value):
+            raise OptionError("%s.%s" % (plan.option, key), value, "the kernel makes %s of it" % now)
+
+
+def _undo(done, plan, context, root):
+    """Undo these writes and the files; a text of what that fails at, or the empty one."""
+    failures = []
+    values = [(write.key, write.before) for write in reversed(done)]
+    for key, value in values + list(plan.before.items()):
+        try:
+            if _sysctls.read(key, root) not in (None, value):
+                _sysctls.write(key, value, root)
+        except OSError as error:
+            failures.append("%s = %s: %s" % (key, value, error.strerror))
+    try:
+        _own_files.write([_own_files.Change(wanted, found) for found, wanted in plan.files], context)
+    except IpvsError as error:
+        failures.append(str(error))
+    return "; ".join(failures)
