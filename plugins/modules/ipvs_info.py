@@ -20,6 +20,17 @@ options:
       - Whether to add counters and rates to services and servers, and the numbers of connections to servers.
     type: bool
     default: false
+  table:
+    description:
+      - Whether to read the table. If V(false), only what the node has of programs and libraries is returned, which needs no pyroute2.
+    type: bool
+    default: true
+  pyroute2_interpreters:
+    description:
+      - The Python interpreters in which to look for pyroute2, the first choice first. V(running) is the one that runs the module.
+    type: list
+    elements: str
+    default: [running]
   address:
     description:
       - Only services with this virtual address.
@@ -53,6 +64,11 @@ EXAMPLES = r"""
 - name: Read everything
   lvs.ipvs.ipvs_info:
   register: ipvs
+
+- name: Find out whether pyroute2 is there, by itself or in a virtual environment
+  lvs.ipvs.ipvs_info:
+    table: false
+    pyroute2_interpreters: [running, /opt/lvs-ipvs/bin/python]
 
 - name: Read one service with its counters and connections
   lvs.ipvs.ipvs_info:
@@ -298,6 +314,26 @@ services:
           weight: 1
           upper_threshold: 0
           lower_threshold: 0
+kernel_module:
+  description: How the kernel has IPVS, V(loaded), V(builtin), V(loadable), V(missing), or V(unknown) where its list of modules cannot be read.
+  returned: success
+  type: str
+  sample: loaded
+ipvsadm:
+  description: The path of C(ipvsadm). V(null) where it is not installed. No module of this collection needs it.
+  returned: success
+  type: str
+  sample: /usr/sbin/ipvsadm
+interpreter:
+  description: The Python interpreter that runs the module.
+  returned: success
+  type: str
+  sample: /usr/bin/python3
+pyroute2_interpreter:
+  description: The first of O(pyroute2_interpreters) that has pyroute2. V(null) where none has.
+  returned: success
+  type: str
+  sample: /usr/bin/python3
 idle_servers:
   description: The servers that get no new connections because their weight is 0, as text for people.
   returned: success
@@ -369,6 +405,8 @@ def main():
     module = AnsibleModule(
         argument_spec=dict(
             statistics={"type": "bool", "default": False},
+            table={"type": "bool", "default": True},
+            pyroute2_interpreters={"type": "list", "elements": "str", "default": ["running"]},
             **_argspec.netns(),
             **_service_specs.service_id(),
         ),

@@ -35,7 +35,7 @@ DEFAULTS = {
     _settings_tasks.manage_timeouts: dict.fromkeys(("tcp", "tcp_fin", "udp", "netns"), None),
     _settings_tasks.manage_sync_daemon: dict.fromkeys((*_settings.Daemon._fields[1:], "netns"), None) | {"state": "present"},
     _info_tasks.zero_counters: dict.fromkeys((*SERVICE_NAMES, "netns"), None) | {"state": "zeroed"},
-    _info_tasks.read_info: dict.fromkeys((*SERVICE_NAMES, "netns"), None) | {"statistics": False},
+    _info_tasks.read_info: dict.fromkeys((*SERVICE_NAMES, "netns"), None) | {"statistics": False, "table": True, "pyroute2_interpreters": ["running"]},
 }
 WEB = {"address": "203.0.113.80", "port": 80}
 SERVER = {"service_address": "203.0.113.80", "service_port": 80, "address": "198.51.100.11"}

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from ansible_collections.lvs.ipvs.plugins.module_utils._node import _equipment
 from ansible_collections.lvs.ipvs.plugins.module_utils._table import _literals, _model, _plan, _session
 from ansible_collections.lvs.ipvs.plugins.module_utils._table._apply import reconcile
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._answer import Answer
@@ -35,6 +36,9 @@ def zero_counters(options, context):
 def read_info(options, context):
     """Everything there is to know, without loading or changing anything."""
     criteria = _model.service_criteria(options)
+    equipment = _equipment.look(options["pyroute2_interpreters"], context)
+    if not options["table"]:
+        return Answer(False, equipment)
     with _session.open_kernel(options, context, load=False) as kernel:
         loaded = not isinstance(kernel, _session.NoKernel)
         table = kernel.read()
@@ -52,7 +56,7 @@ def read_info(options, context):
             "timeouts": dict(kernel.timeouts()._asdict()) if loaded else None,
             "sync_daemons": [dict(daemon._asdict()) for _role, daemon in sorted(kernel.daemons().items())],
         }
-    return Answer(False, values)
+    return Answer(False, dict(equipment, **values))
 
 
 def _matches(ident, criteria):

@@ -1,0 +1,37 @@
+# Copyright: Contributors to the lvs.ipvs project
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a node has of the programs and libraries that this collection needs there. Reads, and changes nothing."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import sys
+
+from ansible_collections.lvs.ipvs.plugins.module_utils._node import _kmod
+
+RUNNING = "running"
+"""In a list of interpreters: the one that runs the module."""
+
+
+def look(interpreters, context):
+    """What ipvs_info returns of a node beside its table, as a dict. ``interpreters``: where to look for pyroute2, the first choice first."""
+    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
+    return {
+        "kernel_module": _kmod.state("ip_vs"),
+        "ipvsadm": shutil.which("ipvsadm", path=path),
+        "interpreter": sys.executable,
+        "pyroute2_interpreter": next((found for found in (_with_pyroute2(each, context) for each in interpreters) if found), None),
+    }
+
+
+def _with_pyroute2(interpreter, context):
+    """The path of the interpreter if it has pyroute2, else None."""
+    if interpreter == RUNNING:
+        return sys.executable if importlib.util.find_spec("pyroute2") else None
+    if not os.access(interpreter, os.X_OK):
+        return None
+    return interpreter if context.run_command([interpreter, "-c", "import pyroute2"])[0] == 0 else None
