@@ -334,6 +334,12 @@ pyroute2_interpreter:
   returned: success
   type: str
   sample: /usr/bin/python3
+lacks:
+  description: Which of RV(kernel_module), RV(ipvsadm) and RV(pyroute2_interpreter) are not there.
+  returned: success
+  type: list
+  elements: str
+  sample: []
 idle_servers:
   description: The servers that get no new connections because their weight is 0, as text for people.
   returned: success

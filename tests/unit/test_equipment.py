@@ -48,6 +48,16 @@ def test_the_running_one_may_have_none(monkeypatch, without):
     assert _equipment.look(["running", without], CONTEXT)["pyroute2_interpreter"] is None
 
 
+def test_what_is_lacking(monkeypatch, without):
+    states = iter(["missing", "loadable"])
+    monkeypatch.setattr(_equipment._kmod, "state", lambda name: next(states))
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setattr(_equipment.shutil, "which", lambda name, path: None)
+    assert _equipment.look([without], CONTEXT)["lacks"] == ["kernel_module", "ipvsadm", "pyroute2_interpreter"]
+    monkeypatch.setattr(_equipment.shutil, "which", lambda name, path: "/usr/sbin/ipvsadm")
+    assert _equipment.look(["running"], CONTEXT)["lacks"] == []
+
+
 def test_ipvsadm_is_found_where_the_path_of_a_login_lacks_sbin(monkeypatch, tmp_path):
     program = tmp_path / "ipvsadm"
     program.write_text("#!/bin/sh\n")

@@ -20,12 +20,13 @@ RUNNING = "running"
 def look(interpreters, context):
     """What ipvs_info returns of a node beside its table, as a dict. ``interpreters``: where to look for pyroute2, the first choice first."""
     path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
-    return {
+    found = {
         "kernel_module": _kmod.state("ip_vs"),
         "ipvsadm": shutil.which("ipvsadm", path=path),
-        "interpreter": sys.executable,
         "pyroute2_interpreter": next((found for found in (_with_pyroute2(each, context) for each in interpreters) if found), None),
     }
+    lacks = [name for name, value in found.items() if value in (None, "missing")]
+    return dict(found, interpreter=sys.executable, lacks=lacks)
 
 
 def _with_pyroute2(interpreter, context):
