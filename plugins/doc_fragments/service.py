@@ -137,6 +137,24 @@ servers:
 """
 
 
+_LISTED = r"""
+services:
+  description:
+    - The virtual services, each with its real servers, in the form that M(lvs.ipvs.ipvs_table) takes.
+  type: list
+  elements: dict
+  suboptions:
+"""
+
+_LISTED_SERVERS = r"""
+servers:
+  description:
+    - The real servers of the service.
+  type: list
+  elements: dict
+  suboptions:
+"""
+
 _SERVICES = r"""
 services:
   description:
@@ -170,5 +188,12 @@ ModuleDocFragment.SERVICES = (
     "options:\n"
     + _block((), _SERVICES)
     + _block(("services",), _IDENTITY, _SERVICE, _SERVERS)
+    + _block(("services", "servers"), _SERVER_IDENTITY, _SERVER)
+)
+# for modules that read the list and leave the table alone
+ModuleDocFragment.LISTED = (
+    "options:\n"
+    + _block((), _LISTED)
+    + _block(("services",), _IDENTITY, _SERVICE, _LISTED_SERVERS)
     + _block(("services", "servers"), _SERVER_IDENTITY, _SERVER)
 )

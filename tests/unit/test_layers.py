@@ -22,6 +22,8 @@ def imported(path):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(PREFIX):
             words = node.module[len(PREFIX) :].split(".")
             found |= {".".join(words)} if len(words) == 2 else {f"{words[0]}.{name.name}" for name in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level:  # files that also run where there is no collection
+            found.add(f"{path.parent.name}.{node.module}")
     return found
 
 

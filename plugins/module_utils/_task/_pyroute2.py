@@ -20,18 +20,27 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import Miss
 
 def load():
     """(GenericNetlinkSocket, genlmsg, NetlinkError) of pyroute2. Raises MissingLibrary."""
+    return _load(_import)
+
+
+def load_iproute():
+    """IPRoute of pyroute2. Raises MissingLibrary."""
+    return _load(_import_iproute)
+
+
+def _load(take):
     before = set(sys.modules)
     if "pyroute2" not in sys.modules:
         _put_off("pyroute2")
     try:
-        return _import()
+        return take()
     except Exception:  # pylint: disable=broad-except
         # pyroute2 0.6 keeps its modules elsewhere, and its __init__ tells where; a later version may have reasons of its own
         for name in set(sys.modules) - before:
             if name.partition(".")[0] == "pyroute2":
                 del sys.modules[name]
     try:
-        return _import()
+        return take()
     except ImportError as error:
         raise MissingLibrary("pyroute2", "python3-pyroute2", traceback.format_exc()) from error
 
@@ -42,6 +51,12 @@ def _import():
     from pyroute2.netlink.generic import GenericNetlinkSocket
 
     return GenericNetlinkSocket, genlmsg, NetlinkError
+
+
+def _import_iproute():
+    from pyroute2.iproute import IPRoute
+
+    return IPRoute
 
 
 def _put_off(name):

@@ -1,0 +1,200 @@
+# Copyright: Contributors to the lvs.ipvs project
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a module keeps of the network, now and at boot: a file of lines, the program that puts them up, a unit that runs it.
+
+The module puts the lines up by itself, in its own process, and starts the unit afterwards, which finds everything there. So
+it says at first hand which line failed and why, works the same where systemd does not run, and the unit is left to what only
+it can do: the next boot, and taking everything down in the right order when the machine is shut down.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pkgutil
+import sys
+from typing import Callable, List, NamedTuple, Optional
+
+from ansible_collections.lvs.ipvs.plugins.module_utils._node import _network, _network_lines, _own_files, _units
+from ansible_collections.lvs.ipvs.plugins.module_utils._task import _pyroute2
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError
+
+Node = _network.Node
+_SHOWN = 20
+_PARTS = ("_network.py", "_network_frames.py", "_network_lines.py", "_network_node.py")
+_START = """\
+# %s; changes are overwritten.
+import sys
+
+from ipvs_network._network import main
+
+sys.exit(main())
+"""
+_UNIT = """\
+# %(mark)s; changes are overwritten.
+[Unit]
+Description=%(description)s
+# %(order)s
+Wants=network-online.target
+After=network-online.target systemd-modules-load.service systemd-sysctl.service%(after)s
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+# Every line of the file is tried. One that fails is named in the journal, and the unit fails.
+ExecStart=%(command)s up %(path)s
+ExecReload=%(command)s up %(path)s
+ExecStop=%(command)s down %(path)s
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+class Owner(NamedTuple):
+    """Whose lines they are. ``name``: of the unit and the files; ``after``: units that have to be through before, a blank before each."""
+
+    name: str
+    module: str
+    description: str
+    order: str
+    after: str = ""
+
+    @property
+    def unit(self):
+        return self.name + ".service"
+
+    @property
+    def path(self):
+        """The file of lines."""
+        return "/etc/%s.conf" % self.name
+
+    @property
+    def program(self):
+        """The folder that python3 can run."""
+        return "/usr/local/lib/" + self.name
+
+    @property
+    def mark(self):
+        return "Written by the Ansible module lvs.ipvs.%s" % self.module
+
+
+class Plan(NamedTuple):
+    """What there is to do. ``wanted``, ``leaving``, ``coming``: lines; ``changes``: of files; ``unit``: None where there is none to be."""
+
+    owner: Owner
+    wanted: List
+    leaving: List
+    coming: List
+    changes: List[_own_files.Change]
+    unit: Optional[_units.Unit]
+    differences: List[str]
+    before: str
+    after: str
+
+
+def new_node():
+    """The Node that modules work on; pyroute2 is imported when it is needed."""
+    return Node(_iproute)
+
+
+def _iproute():
+    return _pyroute2.load_iproute()()
+
+
+def recorded(owner):
+    """The lines that the file of the owner has. Raises IpvsError."""
+    try:
+        return _network_lines.parse(_own_files.read(owner.path).text or "")
+    except _network_lines.BadLine as error:
+        raise IpvsError("%s: %s; remove that line, which no module has written" % (owner.path, error)) from error
+
+
+def render(owner, lines, comments=()):
+    """The text of the owner's file."""
+    head = ["%s; changes are overwritten." % owner.mark, "The head of %s/ipvs_network/_network.py says what each line means." % owner.program]
+    return "".join(["# %s\n" % each for each in head + list(comments)] + [line + "\n" for line in lines])
+
+
+def files(owner, text):
+    """[File] that the owner keeps. ``text``: of its file of lines, empty where there is to be none of them."""
+    command = "%s -I -B %s" % (sys.executable, owner.program)
+    unit = _UNIT % dict(owner._asdict(), mark=owner.mark, command=command, path=owner.path)
+    wanted = {"%s/ipvs_network/%s" % (owner.program, part): pkgutil.get_data(__name__.rpartition(".")[0], part).decode() for part in _PARTS}
+    wanted.update({owner.program + "/__main__.py": _START % owner.mark, owner.path: text, _units.FOLDER + owner.unit: unit})
+    if not text:
+        wanted = dict.fromkeys(wanted)
+    wanted[owner.program + ".py"] = None  # one file for all, as it once was
+    return [_own_files.File(path, text) for path, text in wanted.items()]
+
+
+def plan(owner, text, node, context, extra=()):
+    """The Plan for what the lines of ``text`` say; an empty text means that nothing is wanted. ``extra``: more Files of the owner's."""
+    before, wanted = recorded(owner), _network_lines.parse(text)
+    there = node.there(before + wanted)
+    leaving = [line for line in _network.superfluous(before, wanted) if _network_lines.identity(line) in there]
+    coming = _network.missing(wanted, there)
+    kept = files(owner, text)
+    changes = _own_files.plan(kept + list(extra))
+    unit = _units.state(owner.unit, context) if text or any(change.found.path.endswith(".service") for change in changes) else None
+    differences = ["%s is no longer needed" % _network_lines.identity(line) for line in leaving] + [_lack(line) for line in coming]
+    differences += _own_files.differences(_summed(changes, owner.program))
+    if unit and text and not unit.enabled:
+        differences.append("%s is not enabled: nothing comes back after a reboot" % unit.name)
+    if unit and text and _units.running() and not unit.active:
+        differences.append("%s is not active: see journalctl -u %s" % (unit.name, unit.name))
+    seen = [line for line in dict.fromkeys(_network_lines.identity(line) for line in before + wanted) if line in there]
+    now = [_network_lines.identity(line) for line in wanted if line.kind not in _network_lines.NO_STATE]
+    shown = [change for change in changes if not change.found.path.startswith(owner.program + "/")]
+    texts = [_shown(seen, [change.found for change in shown]), _shown(now, [change.wanted for change in shown])]
+    return Plan(owner, wanted, leaving, coming, changes, unit, differences, *texts)
+
+
+def _summed(changes, folder):
+    """The Changes, those inside the folder as one."""
+    inside = [change for change in changes if change.found.path.startswith(folder + "/")]
+    first = [_own_files.Change(*[file._replace(path=folder) for file in change]) for change in inside[:1]]
+    return first + [change for change in changes if change not in inside]
+
+
+def _lack(line):
+    if line.kind == "sysctl":
+        return "kernel setting %s is not %s" % (line.words[0], " ".join(line.words[1:]))
+    return _network_lines.identity(line) + (" is not up" if line.kind == "link" else " is missing")
+
+
+def _shown(lines, changed):
+    return "".join(line + "\n" for line in lines) + _own_files.shown(changed)
+
+
+def apply(todo, node, context, between: Callable = lambda: None):
+    """Carry out a Plan. ``between``: called when what goes is gone, and nothing has come yet. Raises IpvsError."""
+    _raise(_network.down(todo.leaving, node), "did not go", todo.owner)
+    if todo.unit and todo.unit.there and not todo.wanted:
+        _units.stop(todo.unit.name, context)
+    between()
+    _own_files.write(todo.changes, context)
+    if not todo.wanted:
+        for folder in (todo.owner.program + "/ipvs_network", todo.owner.program):
+            with contextlib.suppress(OSError):
+                os.rmdir(folder)
+        _units.reload_manager(context)
+        return
+    if not todo.unit.enabled or any(change.found.path.endswith(".service") for change in todo.changes):
+        _units.enable(todo.unit.name, context)
+    if todo.leaving or todo.coming:
+        _raise(_network.up(todo.wanted, node), "did not come up", todo.owner)
+    if not todo.unit.active:
+        _units.start(todo.unit.name, context)
+    absent = _network.missing(todo.wanted, node.there(todo.wanted))
+    _raise([_network_lines.Failure(line, "it is not there, though nothing refused it") for line in absent], "did not come up", todo.owner)
+
+
+def _raise(failures, what, owner):
+    if failures:
+        texts = ["%s: %s" % (failure.line.text, failure.reason) for failure in failures[:_SHOWN]]
+        if len(failures) > _SHOWN:
+            texts.append("and %d more" % (len(failures) - _SHOWN))
+        raise IpvsError("%d of the lines in %s %s: %s" % (len(failures), owner.path, what, "; ".join(texts)))

@@ -1,0 +1,25 @@
+# Copyright: Contributors to the lvs.ipvs project
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the modules do that keep a node in line with a list of services: options in, Answer out."""
+
+from __future__ import annotations
+
+from ansible_collections.lvs.ipvs.plugins.module_utils._node import _addresses
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model
+
+
+def manage_addresses(options, context):
+    """The virtual addresses of a director."""
+    served = None
+    if options["services"] is not None:
+        served = list(dict.fromkeys(ident.address for ident in _model.created_table(options["services"]) if ident.address))
+    given = options["addresses"]
+    wishes = _addresses.wished(served or [], "services") if given is None else _addresses.wished(given)
+    if options["state"] == "absent":
+        wishes = []
+    awaited = []
+    if options["wait_for_service"] and options["services"] != []:
+        awaited = ["table"] + (served or [])
+    return _addresses.manage(wishes, awaited, options, context)
