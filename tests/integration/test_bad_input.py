@@ -45,6 +45,10 @@ def table(*services, **options):
     return "ipvs_table", dict(services=list(services), **options)
 
 
+def drain(*addresses, **options):
+    return "ipvs_drain", dict(addresses=list(addresses), **options)
+
+
 CASES = {
     # addresses and ports
     "host name": (service(address="www.example.com"), ["address: 'www.example.com'", "host names are not resolved"]),
@@ -141,6 +145,14 @@ CASES = {
     "long drain timeout": (server(state="drained", drain_timeout=2678401), ["drain_timeout: 2678401", "from 0 to 2678400"]),
     "drain interval that is no number": (server(state="drained", drain_interval="nan"), ["'drain_interval'", "nan is not a number"]),
     "drain interval without end": (server(state="drained", drain_interval=float("inf")), ["'drain_interval'", "inf is not a number"]),
+    "draining nobody": (("ipvs_drain", {}), ["state is drained", "addresses"]),
+    "draining an empty list": (drain(), ["addresses: []", "at least one"]),
+    "restoring an empty list": (drain(state="restored"), ["addresses: []", "at least one"]),
+    "draining a name": (drain("198.51.100.11", "rs2"), ["addresses[1]: 'rs2'", "host names are not resolved"]),
+    "draining nobody's address": (drain("198.51.100.111"), ["addresses: 198.51.100.111", "Nearest: 198.51.100.11, 198.51.100.12"]),
+    "draining a virtual address": (drain("203.0.113.80"), ["203.0.113.80 is a virtual address"]),
+    "draining both": (drain("198.51.100.11", "198.51.100.12"), ["Nothing would be left that takes connections of tcp 203.0.113.80:80", "allow_empty"]),
+    "long drain timeout of all": (drain("198.51.100.11", drain_timeout=2678401), ["drain_timeout: 2678401", "from 0 to 2678400"]),
     "negative drain interval": (server(state="drained", drain_interval=-1), ["drain_interval: -1.0", "from 0.05 to 2678400"]),
     # lists
     "duplicate server": (

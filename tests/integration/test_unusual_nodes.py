@@ -58,6 +58,9 @@ def test_what_needs_no_ipvs_loads_none(without_ipvs):
         assert not run_module("ipvs_server", check=check, **SERVER, state="absent")["changed"]
         with pytest.raises(ModuleFailed, match="there is no such virtual service, and nothing to drain"):
             run_module("ipvs_server", check=check, **SERVER, state="drained")
+        with pytest.raises(ModuleFailed, match="no virtual service has such a real server"):
+            run_module("ipvs_drain", check=check, addresses=["198.51.100.11"])
+        assert not run_module("ipvs_drain", check=check, addresses=["198.51.100.11"], state="restored")["changed"]
         assert not run_module("ipvs_table", check=check, services=[WEB], state="absent")["changed"]
         assert not run_module("ipvs_table", check=check, services=[], prune=True)["changed"]
         assert not run_module("ipvs_timeouts", check=check, tcp=0)["changed"]
@@ -131,6 +134,9 @@ def test_without_the_privilege(ipvs):
     for check in (True, False):
         for name, result in zip(names, as_nobody([(name, dict(TASKS.get(name, {}), check=check)) for name in names]), strict=True):
             assert "EPERM" in result["msg"] and "CAP_NET_ADMIN" in result["msg"] and "use become" in result["msg"], name
+    for options, word in (({"check": True}, "CAP_NET_ADMIN"), ({}, "state_directory: '/var/lib/ipvs-director'")):
+        (result,) = as_nobody([("ipvs_drain", dict(options, addresses=["198.51.100.11"]))])
+        assert word in result["msg"] and "use become" in result["msg"]
     (result,) = as_nobody([("ipvs_info", {"netns": ipvs.netns})])
     assert f"netns: '{ipvs.netns}'" in result["msg"] and "use become" in result["msg"]
     assert saved() == ["-A -t 203.0.113.80:80 -s rr"]
@@ -145,9 +151,9 @@ def without_pyroute2(monkeypatch):
 
 
 def test_without_pyroute2(ipvs, without_pyroute2):
-    for name in [*TASKS, "ipvs_info", "ipvs_counters"]:
+    for name in [*TASKS, "ipvs_info", "ipvs_counters", "ipvs_drain"]:
         with pytest.raises(ModuleFailed) as failure:
-            run_module(name, **TASKS.get(name, {}))
+            run_module(name, **TASKS.get(name, {"addresses": ["198.51.100.11"]} if name == "ipvs_drain" else {}))
         message = failure.value.result["msg"]
         assert "Failed to import the required Python library (pyroute2" in message and "python3-pyroute2" in message, name
 

@@ -11,6 +11,7 @@ different people are put back in any order. It is replaced in one step and synce
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -89,7 +90,8 @@ class Record:
             os.makedirs(self.folder, mode=0o755, exist_ok=True)
             handle = os.open(self.folder, os.O_RDONLY)
         except OSError as error:
-            raise IpvsError("state_directory: %r: %s" % (self.folder, error.strerror)) from error
+            remedy = ": use become" if error.errno in (errno.EPERM, errno.EACCES) else ""
+            raise IpvsError("state_directory: %r: %s%s" % (self.folder, error.strerror, remedy)) from error
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
