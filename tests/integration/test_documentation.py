@@ -78,6 +78,7 @@ def assert_documented(module, result):
 BEFORE = {
     "ipvs_server": "-A -t 203.0.113.80:80 -s rr\n",
     "ipvs_counters": "-A -t 203.0.113.80:80 -s rr\n-a -t 203.0.113.80:80 -r 198.51.100.11 -m\n",
+    "ipvs_drain": "-A -t 203.0.113.80:80 -s rr\n" + "".join(f"-a -t 203.0.113.80:80 -r 198.51.100.{last} -m\n" for last in (11, 12, 13)),
     "ipvs_info": "-A -t 203.0.113.80:80 -s rr\n-a -t 203.0.113.80:80 -r 198.51.100.11 -i --tun-type gre\n-A -f 7\n",
 }
 
