@@ -13,6 +13,7 @@ import pytest
 
 from tests.kube.api_server import TOKEN, ApiServer
 from tests.kube.eks_endpoint import EksEndpoint
+from tests.kube.texts import EKS, KUBEADM
 from tests.support import ROOT, ansible
 
 
@@ -28,6 +29,28 @@ class Run:
     def text(self) -> str:
         """The output as one line, since Ansible wraps long messages."""
         return " ".join(self.output.split())
+
+
+@pytest.fixture
+def kubeadm():
+    """A cluster made with kubeadm; the version and the text are given where they matter."""
+    servers = []
+
+    def make(text=KUBEADM, **options):
+        server = ApiServer(configmap="kube-proxy", key="config.conf", mount="/var/lib/kube-proxy", text=text, **options)
+        servers.append(server.__enter__())
+        return server
+
+    yield make
+    for server in servers:
+        server.__exit__()
+
+
+@pytest.fixture
+def eks_cluster():
+    """An EKS cluster's API server; EKS itself is another server."""
+    with ApiServer(configmap="kube-proxy-config", key="config", mount="/var/lib/kube-proxy-config", text=EKS, version="1.33", nodes=("node1",)) as server:
+        yield server
 
 
 @pytest.fixture
