@@ -48,6 +48,11 @@ def enable(name, context):
     _systemctl(["enable", name], context)
 
 
+def disable(name, context):
+    """Have no boot start it. It is not stopped."""
+    _systemctl(["disable", name], context)
+
+
 def start(name, context):
     """Start it, or where it is active have it take up what has changed. Raises IpvsError with the end of its journal."""
     if running():
@@ -58,7 +63,7 @@ def stop(name, context):
     """Stop it, and have no boot start it."""
     if running():
         _systemctl(["stop", name], context, journal=name)
-    _systemctl(["disable", name], context)
+    disable(name, context)
 
 
 def reload_manager(context):
