@@ -168,7 +168,7 @@ not_loaded:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._node import _kmod
+from ansible_collections.lvs.ipvs.plugins.module_utils._node import _modules
 from ansible_collections.lvs.ipvs.plugins.module_utils._task import _runner
 
 
@@ -187,7 +187,7 @@ def main():
         required_one_of=[("names", "schedulers")],
         supports_check_mode=True,
     )
-    _runner.run(module, _kmod.ensure_modules)
+    _runner.run(module, _modules.ensure_modules)
 
 
 if __name__ == "__main__":

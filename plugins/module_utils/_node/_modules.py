@@ -1,0 +1,256 @@
+# Copyright: Contributors to the lvs.ipvs project
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Kernel modules loaded, now and at boot: what ipvs_modules does. Every function that looks at the node takes ``root``, the directory
+that its file system starts at.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import NamedTuple, Optional
+
+from ansible_collections.lvs.ipvs.plugins.module_utils._node import _kmod, _modprobe, _modules_load
+from ansible_collections.lvs.ipvs.plugins.module_utils._task import _files
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._answer import Answer
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, OptionError
+
+
+class Wish(NamedTuple):
+    """One entry of ``names`` or ``schedulers``: ``alternatives`` are the names that it may mean, the best first."""
+
+    option: str
+    alternatives: tuple
+
+
+class Plan(NamedTuple):
+    """What is to be done. ``names``: the modules that the task is about; ``text``: the listing as it shall be, None for no file."""
+
+    names: list
+    load: list
+    unload: list
+    text: Optional[str]
+
+
+def ensure_modules(options, context, root="/"):
+    """What ``ipvs_modules`` does. ``options``: its options; returns an Answer."""
+    kernel = _kmod.Kernel(options["kernel"], root)
+    _check_kernel(options, kernel)
+    wishes = _wishes(options)
+    text = _read_listing(options["path"])
+    plan = _plan_present(options, wishes, kernel, text, context) if options["state"] == "present" else _plan_absent(options, wishes, kernel, text)
+    if plan.text != text:
+        _check_writable(options["path"])
+    commands = [command + names for command, names in ((["modprobe", "-a"], plan.load), (["rmmod"], plan.unload)) if names]
+    _warn_blacklisted(plan, context, root)
+
+    states = {name: kernel.state(name) for name in plan.names}
+    if not context.check_mode:
+        for command in commands:
+            _run(command, plan.load, kernel, context)
+        if plan.text != text:
+            _write(options["path"], plan.text, context)
+
+    new_states = {name: _new_state(name, kernel, states[name], plan) for name in plan.names}
+    listed = _modules_load.names_in(plan.text)
+    values = {
+        "modules": [{"name": name, "state": new_states[name], "persistent": name in listed} for name in plan.names],
+        "loaded": plan.load,
+        "unloaded": plan.unload,
+        # Not "path": AnsibleModule adds the mode, owner and size of a file that is called so.
+        "file": options["path"],
+        "commands": [" ".join(command) for command in commands],
+    }
+    before = after = None
+    if context.diff:
+        before, after = _shown(states, text, options), _shown(new_states, plan.text, options)
+    return Answer(bool(commands) or plan.text != text, values, before, after)
+
+
+def _plan_present(options, wishes, kernel, text, context):
+    names, outdated = _choose(wishes, kernel, options, context)
+    load = [name for name in names if kernel.state(name) in ("loadable", "unknown")] if options["load"] else []
+    return Plan(names, load, [], _modules_load.with_modules(text, names, outdated) if options["persist"] else text)
+
+
+def _plan_absent(options, wishes, kernel, text):
+    names = list(dict.fromkeys(name for wish in wishes for name in wish.alternatives))
+    unload = _removal_order(names, kernel) if options["load"] else []
+    rest = _modules_load.without_modules(text, names) if options["persist"] else text
+    if rest is None and text is not None and os.path.islink(options["path"]):
+        rest = _modules_load.HEADER  # the link isn't ours to remove
+    return Plan(names, [], unload, rest)
+
+
+def _new_state(name, kernel, state, plan):
+    if kernel.canonical(name) in plan.unload:
+        return "loadable"
+    return "loaded" if name in plan.load else state
+
+
+def _check_kernel(options, kernel):
+    if kernel.running:
+        return
+    if options["load"]:
+        raise OptionError("kernel", kernel.release, "only modules of the running kernel (%s) can be loaded; set load: false" % os.uname().release)
+    if options["state"] == "present" and not kernel.lists().readable:
+        raise OptionError(
+            "kernel",
+            kernel.release,
+            "there are no module lists in /lib/modules/%s; installed kernels: %s" % (kernel.release, ", ".join(kernel.releases()) or "none"),
+        )
+
+
+def _read_listing(path):
+    """The text of the file in modules-load.d, None where it is not there."""
+    if not os.path.isabs(path) or not path.endswith(".conf"):
+        raise OptionError("path", path, "give a full path that ends in .conf, as in /etc/modules-load.d/ipvs.conf")
+    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
+        return ""  # /dev/null or the like, at the end of a link: nothing is listed, and a pipe would keep us waiting
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as stream:
+            return stream.read()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise OptionError("path", path, "it can't be read: %s" % error.strerror) from error
+
+
+def _check_writable(path):
+    try:
+        directory = os.path.dirname(_files.target(path))
+    except IpvsError as error:
+        raise OptionError("path", path, str(error)) from error
+    if not os.path.isdir(directory):
+        raise OptionError("path", path, "there is no directory %s" % directory)
+    if not os.access(directory, os.W_OK):
+        raise OptionError("path", path, "this user can't write there: use become")
+
+
+def _wishes(options):
+    wishes = []
+    for index, entry in enumerate(options["names"] or []):
+        option = "names[%d]" % index
+        alternatives = entry if isinstance(entry, list) else [entry]
+        for name in alternatives:
+            if not isinstance(name, str) or not _modprobe.NAME.match(name):
+                raise OptionError(option, name, "give the name of a kernel module, as in ip_vs_rr, or a list of such names")
+        if not alternatives:
+            raise OptionError(option, entry, "give at least one name")
+        wishes.append(Wish(option, tuple(_modprobe.normal(name) for name in alternatives)))
+    for index, scheduler in enumerate(options["schedulers"] or []):
+        option = "schedulers[%d]" % index
+        if not _modprobe.NAME.match(scheduler):
+            raise OptionError(option, scheduler, "give the name of a scheduler, as in rr")
+        wishes.append(Wish(option, ("ip_vs_" + _modprobe.normal(scheduler),)))
+    return wishes
+
+
+def _choose(wishes, kernel, options, context):
+    """The names to take, in order and each once, and the alternatives that this kernel lacks: name -> its successor."""
+    names, outdated, missing = [], {}, []
+    for wish in wishes:
+        states = {name: kernel.state(name) for name in wish.alternatives}
+        there = [name for name in wish.alternatives if states[name] not in ("missing", "unknown")]
+        unknown = [name for name in wish.alternatives if states[name] == "unknown"]
+        if not there and not unknown:
+            missing.append(wish)
+            continue
+        name = (there or unknown)[0]
+        if name not in names:
+            names.append(name)
+        outdated.update({other: name for other in wish.alternatives if states[other] == "missing"})
+    if missing:
+        _refuse(missing, kernel)
+    unknown = [name for name in names if kernel.state(name) == "unknown"]
+    # Otherwise modprobe finds out.
+    if unknown and (context.check_mode or not options["load"]):
+        context.warn(kernel.missing_hint(unknown) + ("" if options["load"] else "; in an image build, set kernel to the one that it boots"))
+    return names, outdated
+
+
+def _refuse(missing, kernel):
+    for wish in missing:
+        scheduler = wish.alternatives[0][len("ip_vs_") :]
+        if wish.option.startswith("schedulers") and scheduler not in _kmod.SCHEDULERS:
+            raise _kmod.lacking("scheduler", scheduler, wish.option)
+    names = [" or ".join(wish.alternatives) for wish in missing]
+    raise IpvsError(
+        "%s: %s. Nothing was changed." % (", ".join(wish.option for wish in missing), kernel.missing_hint(names)),
+        missing=[wish.alternatives[0] for wish in missing],
+    )
+
+
+def _removal_order(names, kernel):
+    """Those of ``names`` that are in memory, users of a module before the module. One that others need is an error.
+
+    Where other modules hold a module, its count of references says no more than that: each scheduler counts twice in ip_vs.
+    """
+    loaded = kernel.loaded()
+    waiting = [name for name in dict.fromkeys(kernel.canonical(name) for name in names) if name in loaded]
+    order = []
+    while waiting:
+        free = [name for name in waiting if (set(loaded[name].holders) <= set(order) if loaded[name].holders else not loaded[name].references)]
+        if not free:
+            users = "; ".join("%s by %s" % (name, _users(loaded[name], order)) for name in waiting)
+            raise IpvsError("In use: %s. Remove what uses them first, or set load: false. Nothing was changed." % users)
+        order += free
+        waiting = [name for name in waiting if name not in free]
+    return order
+
+
+def _users(module, gone):
+    holders = [holder for holder in module.holders if holder not in gone]
+    if holders:
+        return "the %s %s" % ("module" if len(holders) == 1 else "modules", ", ".join(holders))
+    return "the kernel (virtual services, connections or rules)"
+
+
+def _run(command, load, kernel, context):
+    program = shutil.which(command[0], path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"]))
+    if program is None:
+        raise IpvsError("%s is not on this node: install kmod" % command[0])
+    status, _out, err = context.run_command([program] + command[1:])
+    absent = [name for name in load if kernel.state(name) not in ("loaded", "builtin")]
+    if status or absent:
+        raise IpvsError("%s failed: %s" % (" ".join(command), _why(status, err, absent, kernel)), not_loaded=absent)
+
+
+def _why(status, err, absent, kernel):
+    if status:
+        reason = " ".join(err.split()) or "exit status %d" % status
+        if "not permitted" in reason:
+            return reason + ". This needs root: use become"
+        unknown = [name for name in absent if kernel.state(name) == "unknown"]
+        return ". ".join([reason] + ([kernel.missing_hint(unknown)] if unknown else []))
+    barred = ["%s (install line in %s)" % (name, path) for name, path in ((name, _modprobe.setting("install", name, kernel.root)) for name in absent) if path]
+    return "it reported success, yet %s not loaded: %s" % (
+        ", ".join(absent) + (" is" if len(absent) == 1 else " are"),
+        "forbidden by " + ", ".join(barred) if barred else "look at the lines about them in modprobe.d, and at dmesg",
+    )
+
+
+def _write(path, text, context):
+    if text is None:
+        os.unlink(path)
+    else:
+        context.write_file(path, text)
+
+
+def _warn_blacklisted(plan, context, root):
+    """modprobe loads a blacklisted module that is asked for by name; systemd-modules-load at boot doesn't."""
+    listed = _modules_load.names_in(plan.text)
+    for name in plan.names:
+        path = _modprobe.setting("blacklist", name, root) if name in listed else None
+        if path:
+            context.warn("%s is blacklisted in %s: it is not loaded at boot, though it is listed in modules-load.d" % (name, path))
+
+
+def _shown(states, text, options):
+    lines = ["%s: %s" % (name, states[name]) for name in states]
+    if options["persist"]:
+        lines.append("# %s" % options["path"])
+        lines += (text or "").splitlines()
+    return "".join(line + "\n" for line in lines)
