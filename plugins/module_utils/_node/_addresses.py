@@ -142,3 +142,9 @@ def manage(wishes, awaited, options, context):
 
 def _where(line):
     return _network_lines.identity(line).partition(" ")[2]
+
+
+def fields_of(words):
+    """The words of a line of kind address as they are returned."""
+    address, length = words[0].split("/")
+    return {"address": address, "prefix_length": int(length), "interface": words[2]}

@@ -13,17 +13,23 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pkgutil
 import sys
 from typing import Callable, List, NamedTuple, Optional
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._node import _network, _network_lines, _own_files, _units
+from ansible_collections.lvs.ipvs.plugins.module_utils._node import (
+    _network,
+    _network_frames,
+    _network_lines,
+    _network_node,
+    _own_files,
+    _units,
+)
 from ansible_collections.lvs.ipvs.plugins.module_utils._task import _pyroute2
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError
 
 Node = _network.Node
 _SHOWN = 20
-_PARTS = ("_network.py", "_network_frames.py", "_network_lines.py", "_network_node.py")
+_PARTS = (_network, _network_frames, _network_lines, _network_node)
 _START = """\
 # %s; changes are overwritten.
 import sys
@@ -122,12 +128,17 @@ def files(owner, text):
     """[File] that the owner keeps. ``text``: of its file of lines, empty where there is to be none of them."""
     command = "%s -I -B %s" % (sys.executable, owner.program)
     unit = _UNIT % dict(owner._asdict(), mark=owner.mark, command=command, path=owner.path)
-    wanted = {"%s/ipvs_network/%s" % (owner.program, part): pkgutil.get_data(__name__.rpartition(".")[0], part).decode() for part in _PARTS}
+    wanted = {"%s/ipvs_network/%s" % (owner.program, os.path.basename(part.__file__)): _source(part) for part in _PARTS}
     wanted.update({owner.program + "/__main__.py": _START % owner.mark, owner.path: text, _units.FOLDER + owner.unit: unit})
     if not text:
         wanted = dict.fromkeys(wanted)
     wanted[owner.program + ".py"] = None  # one file for all, as it once was
     return [_own_files.File(path, text) for path, text in wanted.items()]
+
+
+def _source(module):
+    """The text of a Python module, which may lie in the archive that Ansible has made."""
+    return module.__spec__.loader.get_data(module.__file__).decode()
 
 
 def plan(owner, text, node, context, extra=()):

@@ -17,7 +17,7 @@ are comments. The lines, which are put up in their order:
 run COMMAND...                          a command that can be repeated; down leaves it alone
 sysctl KEY VALUE                        a kernel setting; down leaves it alone
 dummy NAME                              a dummy interface
-link NAME                               an interface that is up; down sets it down unless it has addresses left
+link NAME                               an interface that is up; down sets the end of a tunnel down unless it has addresses left
 fou -4|-6 port PORT gue                 a UDP port for GUE tunnels
 route -4|-6 DESTINATION via GATEWAY table TABLE
 rule -4|-6 priority NUMBER from PREFIX [ipproto NUMBER] [sport PORT] lookup TABLE [suppress_prefixlength NUMBER]
@@ -36,11 +36,12 @@ import socket
 import sys
 
 from ._network_frames import gratuitous_arp, neighbor_advertisement
-from ._network_lines import NO_STATE, BadLine, Failure, identity, parse, spelled
+from ._network_lines import NO_STATE, BadLine, Failure, identity, parse, settings_of, spelled
 from ._network_node import Node
 
 # Frames can get lost, above all on a link that has just come up: RFC 4861, MAX_NEIGHBOR_ADVERTISEMENT.
 ROUNDS = 3
+TUNNEL_ENDS = ("tunl0", "sit0", "ip6tnl0", "gre0", "ip6gre0")
 _NO_DOWN = NO_STATE + ("sysctl",)
 
 
@@ -130,14 +131,22 @@ def down(lines, node):
         if kind not in _NO_DOWN:
             group = list(group)
             there = node.there(group)
-            failures += node.change([line for line in group if identity(line) in there and not (kind == "link" and node.in_use(line.words[0]))], False)
+            going = [line for line in group if identity(line) in there]
+            if kind == "link":  # any other may be somebody's way to this node; a dummy goes with its own line
+                going = [line for line in going if line.words[0] in TUNNEL_ENDS and not node.in_use(line.words[0])]
+            failures += node.change(going, False)
     return failures
 
 
 def superfluous(lines, wanted):
     """Those lines that go when only the lines in ``wanted`` are to be there; pure."""
-    kept = {identity(line) for line in wanted}
-    return [line for line in lines if line.kind not in _NO_DOWN and identity(line) not in kept]
+    kept = {identity(line) for line in wanted} | {_destination(line) for line in wanted if line.kind == "route"}
+    return [line for line in lines if line.kind not in _NO_DOWN and identity(line) not in kept and _destination(line) not in kept]
+
+
+def _destination(line):
+    """Of a route: family, destination and table. Another gateway replaces it, and no packet is without a route meanwhile."""
+    return (line.words[0], line.words[1], settings_of(line)["table"]) if line.kind == "route" else None
 
 
 def main():
