@@ -143,7 +143,7 @@ def test_where_nothing_is_wanted_nothing_is_written(node):
     ("options", "told"),
     [
         ({"addresses": ["198.51.100.80"]}, "addresses[0]: '198.51.100.80': no interface of this node leads there: set interface"),
-        ({"services": [dict(WEB, address="198.51.100.80")]}, "services[0]: '198.51.100.80': no interface"),
+        ({"services": [WEB, dict(WEB, port=443), dict(WEB, address="198.51.100.80")]}, "services[2].address: '198.51.100.80': no interface"),
         ({"addresses": ["203.0.113.80"], "interface": "nosuch"}, "interface: 'nosuch': this node has no such interface; it has lo, "),
         ({"addresses": [{"address": "203.0.113.80", "interface": "nosuch"}]}, "addresses[0].interface: 'nosuch'"),
         ({"addresses": ["203.0.113.80/24"]}, "prefix_length"),

@@ -37,6 +37,11 @@ class Place(NamedTuple):
         return "%s/%d dev %s" % self[:3]
 
 
+def host(address, option):
+    """The Place of an address that has no network of its own, wherever that is."""
+    return Place(address, 128 if ":" in address else 32, None, option)
+
+
 def wished(entries, option="addresses"):
     """[Place] that a list says, each once. An entry is a literal, or a dict with the keys of ``_KEYS``. Raises OptionError."""
     places = {}

@@ -12,14 +12,13 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model
 
 def manage_addresses(options, context):
     """The virtual addresses of a director."""
-    served = None
-    if options["services"] is not None:
-        served = list(dict.fromkeys(ident.address for ident in _model.created_table(options["services"]) if ident.address))
+    served = {}
+    for number, ident in enumerate(_model.created_table(options["services"] or [])):
+        if ident.address:
+            served.setdefault(ident.address, _addresses.host(ident.address, "services[%d].address" % number))
     given = options["addresses"]
-    wishes = _addresses.wished(served or [], "services") if given is None else _addresses.wished(given)
+    wishes = list(served.values()) if given is None else _addresses.wished(given)
     if options["state"] == "absent":
         wishes = []
-    awaited = []
-    if options["wait_for_service"] and options["services"] != []:
-        awaited = ["table"] + (served or [])
+    awaited = ["table", *served] if options["wait_for_service"] and options["services"] != [] else []
     return _addresses.manage(wishes, awaited, options, context)
