@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 def parser():
     top = argparse.ArgumentParser(prog="python -m tests.bench", description="The collection's speed beside what users would otherwise run.")
     top.add_argument("--quick", action="store_true", help="small tables, few rounds: a minute, and no figures to rely on")
-    top.add_argument("--only", choices=("library", "tasks", "growth"), action="append", help="a part of it (repeatable)")
+    top.add_argument("--only", choices=("library", "tasks", "growth", "drain"), action="append", help="a part of it (repeatable)")
     top.add_argument("--results", type=Path, default=ROOT / ".cache/bench", help="folder for the results (default: .cache/bench)")
     top.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     return top

@@ -10,7 +10,7 @@ import time
 from importlib.metadata import version
 from typing import NamedTuple
 
-from . import growth, library, measure, report, tasks
+from . import drain, growth, library, measure, report, tasks
 from .tables import Size
 
 
@@ -28,9 +28,11 @@ class Extent(NamedTuple):
     task_rounds: int
     growth: tuple
     growth_rounds: int
+    directors: tuple
+    drain_rounds: int
 
 
-PARTS = ("library", "tasks", "growth")
+PARTS = ("library", "tasks", "growth", "drain")
 FULL = Extent(
     table=Size(1000, 10),
     table_rounds=5,
@@ -43,6 +45,8 @@ FULL = Extent(
     task_rounds=3,
     growth=(Size(10, 9), Size(100, 9), Size(1000, 9), Size(5000, 9)),
     growth_rounds=3,
+    directors=(1, 3, 10),
+    drain_rounds=1,
 )
 QUICK = Extent(
     table=Size(200, 10),
@@ -56,6 +60,8 @@ QUICK = Extent(
     task_rounds=1,
     growth=(Size(10, 9), Size(100, 9)),
     growth_rounds=1,
+    directors=(1,),
+    drain_rounds=1,
 )
 
 
@@ -69,6 +75,8 @@ def measure_all(extent, parts, results):
         lines += library_lines(extent)
     if "tasks" in parts:
         lines += task_lines(extent)
+    if "drain" in parts:
+        lines += drain_lines(extent)
     if "growth" in parts:
         costs, peaks = growth_lines(extent)
     report.write(results, machine(time.monotonic() - start), lines, costs, peaks)
@@ -138,6 +146,17 @@ def task_lines(extent):
     nothing = taken["large | command true"]
     for way, limit in (("services", 3), ("rules", 3)):
         lines.append(report.Line(large, f"ipvs_table with {way}", taken[f"large | {way} | nothing to do"], "command: /bin/true", nothing, limit))
+    return lines
+
+
+def drain_lines(extent):
+    lines = []
+    for number in extent.directors:
+        say(f"drain over {number} directors, {extent.drain_rounds} rounds")
+        taken = drain.compare(number, extent.drain_rounds)
+        name = f"over {number} director{'s' if number > 1 else ''}"
+        limit = 1 / 4 if number >= 10 else None
+        lines.append(report.Line("drain.yml, one real server out and back", name, taken["ours"], "before ipvs_drain", taken["before"], limit))
     return lines
 
 

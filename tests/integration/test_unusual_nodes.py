@@ -134,7 +134,7 @@ def test_without_the_privilege(ipvs):
     for check in (True, False):
         for name, result in zip(names, as_nobody([(name, dict(TASKS.get(name, {}), check=check)) for name in names]), strict=True):
             assert "EPERM" in result["msg"] and "CAP_NET_ADMIN" in result["msg"] and "use become" in result["msg"], name
-    for options, word in (({"check": True}, "CAP_NET_ADMIN"), ({}, "state_directory: '/var/lib/ipvs-director'")):
+    for options, word in (({"check": True}, "CAP_NET_ADMIN"), ({"state_directory": "/var/lib/nosuch"}, "state_directory: '/var/lib/nosuch'")):
         (result,) = as_nobody([("ipvs_drain", dict(options, addresses=["198.51.100.11"]))])
         assert word in result["msg"] and "use become" in result["msg"]
     (result,) = as_nobody([("ipvs_info", {"netns": ipvs.netns})])
