@@ -49,7 +49,7 @@ def test_playbook_and_commands(director, tmp_path):
     assert saved(lab) == expected
     assert "changed=0" in run("ansible-playbook", str(playbook))
 
-    drain, back = re.findall(r"^    ansible (directors -b -m lvs\.ipvs\.ipvs_server -a) '(.*)'$", README, re.M)
+    drain, back = re.findall(r"^    ansible (directors -b -m lvs\.ipvs\.ipvs_drain -a) '(.*)'$", README, re.M)
     run("ansible", *drain[0].split(), drain[1])
     assert saved(lab)[1].endswith("-r 198.51.100.11:80 -m -w 0")
     run("ansible", *back[0].split(), back[1])
