@@ -69,7 +69,8 @@ class Directors:
         directors = {name: {"ansible_shell_executable": str(self.shell(name))} for name in self.names}
         servers = {name: {"real_server_addresses": [address]} for name, address in self.servers.items()}
         children = {"directors": {"hosts": directors}, "real_servers": {"hosts": servers}}
-        general = {"ansible_connection": "local", "ansible_become": False, "ansible_python_interpreter": sys.executable, **self.variables}
+        python = {"ansible_python_interpreter": sys.executable, "director_python": sys.executable}
+        general = {"ansible_connection": "local", "ansible_become": False, **python, **self.variables}
         path = self.folder / "inventory.json"
         path.write_text(json.dumps({"all": {"vars": general, "children": children}}))
         return path

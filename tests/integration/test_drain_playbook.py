@@ -41,7 +41,7 @@ def out(text):
 @pytest.fixture
 def directors(netns, tmp_path):
     """Three directors with their tables. ``directors.drain(*words)``: run drain.yml; ``directors.tasks(list)``: a file of tasks."""
-    with Directors(NAMES, SERVERS, tmp_path, director_services=LIST, director_vip_interface="lo", folder=str(tmp_path)) as found:
+    with Directors(NAMES, SERVERS, tmp_path, director_services=LIST, folder=str(tmp_path)) as found:
         for name in NAMES:
             found.ipvsadm(name, "-R", rules=FEW if name == "lb3" else RULES)
         inventory = found.inventory()
@@ -97,7 +97,7 @@ def test_broken_off_and_gone_on_with(directors):
     directors.ipvsadm("lb2", "-e", "-f", "7", "-r", SERVERS["web2"] + ":0", "-m", "-w", "1")
     done = directors.drain(*directors.tasks(LOOK))
     assert re.findall(r"drain_batch.yml for .* => \(item=\['(web\d)'\]\)", done.stdout) == ["web2", "web1", "web3"]
-    assert re.findall(r"TASK \[Take (web\d) out\]", done.stdout) == ["web2", "web1", "web3"]
+    assert re.findall(r"TASK \[Take out (web\d)\]", done.stdout) == ["web2", "web1", "web3"]
     assert directors.seen()["web3"] == {"lb1": ["3"], "lb2": ["3"], "lb3": ["3"]}
     after = dict(directors.before, lb2=directors.before["lb2"].replace("-f 7 -r 198.51.100.12:0 -m -w 7", "-f 7 -r 198.51.100.12:0 -m -w 1"))
     assert directors.tables() == after
