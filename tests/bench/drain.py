@@ -2,7 +2,8 @@
 """drain.yml over several directors beside the same playbook as it was before the module ipvs_drain: one real server out and back.
 
 The directors are network namespaces of one kernel with one CPU, so nothing that they do at the same time is faster here: what is
-compared is the work, without what the role director looks up first, which is the same for both. Over SSH, each wait for a director comes on top for the playbook that goes from one to the next.
+compared is the work. What the role director looks up first is the same for both, and left out. Over SSH, each wait for a director
+comes on top for the playbook that goes from one to the next.
 """
 
 from __future__ import annotations

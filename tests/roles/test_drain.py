@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""When drain.yml refuses, and what it says. The draining itself is tested on machines, by
+"""When drain.yml and director_drain.yml refuse, and what they say. The draining itself is tested on machines, by
 tests/integration/test_drain_playbook.py and the scenario two_directors."""
 
 from __future__ import annotations
@@ -45,6 +45,21 @@ def play(tmp_path):
 )
 def test_refused_before_anything_is_touched(play, words, messages):
     done = play(ROOT / "playbooks/drain.yml", *words, succeeds=False)
+    assert "changed=0" in done.line
+    for message in messages:
+        assert message in done.line
+
+
+@pytest.mark.parametrize(
+    ("words", "messages"),
+    [
+        ((), ["director_drain_hosts: not given: name directors that take part"]),
+        (("-e", "director_drain_hosts=bl1"), ["director_drain_hosts: bl1: name directors that take part"]),
+        (("-e", "director_drain_hosts=web1"), ["director_drain_hosts: web1: name directors that take part"]),
+    ],
+)
+def test_a_director_that_is_none(play, words, messages):
+    done = play(ROOT / "playbooks/director_drain.yml", *words, succeeds=False)
     assert "changed=0" in done.line
     for message in messages:
         assert message in done.line
