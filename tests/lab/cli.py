@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 
-from . import host
+from . import host, kernels
 from .image import SUITES
 from .image import disk as make_disk
 from .image import image as build_image
@@ -26,12 +26,21 @@ def parser():
     run.add_argument("--native", action="store_true", help="on this box's own kernel, if it has IPVS (root; writes are kept)")
     run.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND...")
 
+    choose_kernel(run)
+
     image = verbs.add_parser("image", help="build the disk image of machines, or find it in the cache; print its path")
     image.add_argument("--suite", choices=SUITES, default=SUITES[0])
+
+    choose_kernel(image)
 
     disk = verbs.add_parser("disk", help="make a disk for `up --disk` of a root file system tree (as root)")
     disk.add_argument("root", metavar="ROOTDIR")
     disk.add_argument("out", metavar="OUT.ext4")
+
+    choose_kernel(disk)
+
+    build = verbs.add_parser("kernel", help="build a kernel, or find it in the cache; print its path")
+    build.add_argument("kernel", choices=kernels.NAMES, metavar="NAME")
 
     doctor = verbs.add_parser("doctor", help="say what the lab lacks on this box")
     doctor.add_argument("--install", action="store_true", help="install what is missing, by apt-get")
@@ -43,11 +52,12 @@ def parser():
 
     up = lab_verb("up", "boot machines and wait until ssh answers")
     up.add_argument("machines", nargs="+", metavar="N | NAME[:OPTION,...]",
-                    help="a number, or names with the options front, gw=NAME, group=NAME, mem=SIZE, disk=FILE, bookworm, trixie")
+                    help="a number, or names with the options front, gw=NAME, group=NAME, mem=SIZE, disk=FILE, kernel=NAME, bookworm, trixie")
     up.add_argument("--suite", choices=SUITES, default=SUITES[0], help="of machines that name none (default: %(default)s)")
     up.add_argument("--mem", default="256M", help="memory of machines that name none (default: %(default)s)")
     up.add_argument("--disk", action="append", default=[], metavar="NAME=FILE", help="boot machine NAME from this disk (repeatable)")
     up.add_argument("--no-wait", dest="wait", action="store_false", help="don't wait for ssh")
+    choose_kernel(up)
     ssh = lab_verb("ssh", "log in on a machine, or run a command there")
     ssh.add_argument("name", metavar="NAME")
     ssh.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND...")
@@ -61,19 +71,28 @@ def parser():
     return top
 
 
+def choose_kernel(verb):
+    verb.add_argument("--kernel", choices=kernels.NAMES, default=kernels.DEBIAN, help="%(default)s, or one with nftables, built when first asked for")
+
+
 def run(arguments):
     if arguments.native:
         return run_native(arguments.command)
-    return run_command(arguments.command, arguments.save, arguments.mem)
+    return run_command(arguments.command, arguments.save, arguments.mem, arguments.kernel)
 
 
 def image(arguments):
-    print(build_image(arguments.suite))
+    print(build_image(arguments.suite, arguments.kernel))
     return 0
 
 
 def disk(arguments):
-    print(make_disk(arguments.root, arguments.out))
+    print(make_disk(arguments.root, arguments.out, arguments.kernel))
+    return 0
+
+
+def kernel(arguments):
+    print(kernels.kernel(arguments.kernel).binary)
     return 0
 
 
@@ -100,7 +119,7 @@ def up(arguments):
         if name not in [spec.partition(":")[0] for spec in specs]:
             specs.append(name)
         specs = [f"{spec}{',' if ':' in spec else ':'}disk={path}" if spec.partition(":")[0] == name else spec for spec in specs]
-    Lab(arguments.lab).up(specs, arguments.suite, arguments.mem, arguments.wait)
+    Lab(arguments.lab).up(specs, arguments.suite, arguments.mem, arguments.wait, arguments.kernel)
     return 0
 
 

@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from . import host
+from . import host, kernels
 
 MAKING = host.GUEST / "disk"  # the scripts and files that disks are made with
 SUITES = ("bookworm", "trixie")
@@ -22,6 +22,7 @@ INSTALLED = [
 INSTALLABLE = [
     "conntrack", "curl", "ipset", "iptables", "ipvsadm", "keepalived", "python3-pyroute2", "python3-venv", "tcpdump",
 ]
+FIREWALLS = ["firewalld", "netbase", "nftables"]  # only where the kernel can run them
 KEPT = 7 * 86400  # seconds since an image was last asked for
 LEAN = [
     "--variant=minbase", '--aptopt=Acquire::Languages "none"', '--aptopt=APT::Install-Recommends "false"',
@@ -41,30 +42,35 @@ def key():
     return path
 
 
-def recipe(suite):
-    """A short hash of everything a disk of SUITE is built from."""
-    digest = hashlib.sha256(repr((suite, host.kernel_release(), INSTALLED, INSTALLABLE, LEAN)).encode())
+def recipe(suite, kernel):
+    """A short hash of everything a disk of SUITE for this Kernel is built from."""
+    digest = hashlib.sha256(repr((suite, kernel.key, INSTALLED, installable(kernel), LEAN)).encode())
     sources = [path for path in sorted(MAKING.rglob("*")) if path.is_file()]
     for path in [Path(__file__), Path(f"{key()}.pub"), *sources]:
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()[:16]
 
 
-def image(suite):
-    """The disk image of SUITE: found in the cache, or built there (one build at a time on this box)."""
+def installable(kernel):
+    return INSTALLABLE + (FIREWALLS if kernel.name == kernels.NFT else [])
+
+
+def image(suite, kernel=kernels.DEBIAN):
+    """The disk image of SUITE for the kernel of this name: found in the cache, or built there (one build at a time on this box)."""
     if suite not in SUITES:
         raise host.LabError(f"no image of suite {suite}: there are {', '.join(SUITES)}")
     host.need(host.FOR_MACHINES)
+    chosen = kernels.kernel(kernel)
     with host.Lock(host.user_dir() / "lock.images", "another process builds an image: waiting for it"):
-        path = host.cache_dir() / f"{suite}-{recipe(suite)}.ext4"
+        path = host.cache_dir() / f"{suite}-{recipe(suite, chosen)}.ext4"
         if not path.exists():
-            build(suite, path)
+            build(suite, chosen, path)
         # Not its mtime: a disk over it knows the image by that, and would not boot again.
         os.utime(path, (time.time(), path.stat().st_mtime))
     return path
 
 
-def build(suite, path):
+def build(suite, kernel, path):
     root = os.geteuid() == 0
     host.need({} if root else host.FOR_IMAGES_OF_A_USER)
     start = time.monotonic()
@@ -81,8 +87,8 @@ def build(suite, path):
             folder.chmod(mode)
         command = [
             host.find("mmdebstrap"), "--quiet", f"--mode={'root' if root else 'unshare'}", *LEAN, f"--include={','.join(INSTALLED)}",
-            f'--customize-hook={place}/making/add-packages.sh "$1" {" ".join(INSTALLABLE)}',
-            f'--customize-hook=unshare -m {place}/making/make-disk.sh "$1" {place}/out/disk {place}/key.pub {modules()}',
+            f'--customize-hook={place}/making/add-packages.sh "$1" {" ".join(installable(kernel))}',
+            f'--customize-hook=unshare -m {place}/making/make-disk.sh "$1" {place}/out/disk {place}/key.pub {kernel.modules}',
             suite, "/dev/null",
         ]
         if root:  # so that its mounts and processes go with it even if it is killed
@@ -98,10 +104,6 @@ def build(suite, path):
     host.say(f"built {path} in {time.monotonic() - start:.0f} s")
 
 
-def modules():
-    return host.MODULES / host.kernel_release()
-
-
 def prune(suite):
     """Remove images of SUITE that no checkout has asked for in a week, save those that a machine has its disk on."""
     used = {link.resolve() for link in host.user_dir().glob("*/lab.*/*/base")}
@@ -110,8 +112,8 @@ def prune(suite):
             old.unlink()
 
 
-def disk(root, out):
-    """Write the root file system tree ROOT as a disk that `up --disk` boots. ROOT itself is left as it is."""
+def disk(root, out, kernel=kernels.DEBIAN):
+    """Write the root file system tree ROOT as a disk that `up --disk` boots with this kernel. ROOT itself is left as it is."""
     host.need(host.FOR_MACHINES)
     if os.geteuid() != 0:
         raise host.LabError("a disk is made of files of many owners: run as root")
@@ -119,7 +121,7 @@ def disk(root, out):
         raise host.LabError(f"{root} is no directory")
     out = Path(out).absolute()
     with tempfile.TemporaryDirectory(prefix="disk.", dir=out.parent) as scratch:
-        command = [f"{MAKING}/make-disk.sh", os.path.abspath(root), f"{scratch}/disk", f"{key()}.pub", str(modules())]
+        command = [f"{MAKING}/make-disk.sh", os.path.abspath(root), f"{scratch}/disk", f"{key()}.pub", str(kernels.kernel(kernel).modules)]
         done = host.run_leashed([host.find("unshare"), "-m", *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         if done.returncode:
             raise host.LabError(f"making a disk of {root} failed: {done.stdout.decode(errors='replace').strip()}")

@@ -13,7 +13,7 @@ import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from . import host
+from . import host, kernels
 from .image import SUITES, image, key
 from .network import BACK, FRONT, Network, addresses
 
@@ -33,11 +33,12 @@ class Machine:
     gateway: str | None = None  # the machine that its default route leads through
     groups: list = field(default_factory=list)
     disk: str | None = None
+    kernel: str = kernels.DEBIAN
     number: int = 0
 
     @classmethod
     def parse(cls, spec, **defaults):
-        """NAME[:OPTION,...] with the options front, gw=NAME, group=NAME, mem=SIZE, disk=FILE, bookworm, trixie."""
+        """NAME[:OPTION,...] with the options front, gw=NAME, group=NAME, mem=SIZE, disk=FILE, kernel=NAME, bookworm, trixie."""
         name, _colon, options = spec.partition(":")
         if not NAME.fullmatch(name):
             raise host.LabError(f"machine {name!r}: a name is lower-case letters, digits and dashes, a letter first, at most 24")
@@ -54,10 +55,12 @@ class Machine:
                 machine.groups.append(value)
             elif word == "mem" and value:
                 machine.memory = value
+            elif word == "kernel" and value in kernels.NAMES:
+                machine.kernel = value
             elif word == "disk" and value:
                 machine.disk = os.path.abspath(value)
             else:
-                known = ", ".join(["front", "gw=NAME", "group=NAME", "mem=SIZE", "disk=FILE", *SUITES])
+                known = ", ".join(["front", "gw=NAME", "group=NAME", "mem=SIZE", "disk=FILE", *[f"kernel={each}" for each in kernels.NAMES], *SUITES])
                 raise host.LabError(f"machine {name}: unknown option {option!r}; there are {known}")
         return machine
 
@@ -125,14 +128,14 @@ class Lab:
 
     # -- up and down
 
-    def up(self, specs, suite=SUITES[0], memory="256M", wait=True):
+    def up(self, specs, suite=SUITES[0], memory="256M", wait=True, kernel=kernels.DEBIAN):
         """Boot machines (see Machine.parse) into the lab, and wait until ssh answers. Those already up stay as they are.
 
         One that was switched off gets a new disk (restart keeps it). When it fails or is interrupted, what this call has started is gone again.
         """
-        wanted = [Machine.parse(spec, suite=suite, memory=memory) for spec in specs]
+        wanted = [Machine.parse(spec, suite=suite, memory=memory, kernel=kernel) for spec in specs]
         self.check_plan(wanted)
-        disks = {each.name: Path(each.disk) if each.disk else image(each.suite) for each in wanted}
+        disks = {each.name: Path(each.disk) if each.disk else image(each.suite, each.kernel) for each in wanted}
         with self.locked():
             fresh = not self.is_up()
             if fresh:
@@ -192,7 +195,7 @@ class Lab:
         """Start the machine's kernel; its disk is what the file cow has over the base."""
         folder = self.directory / machine.name
         arguments = [
-            host.find(host.KERNEL), f"mem={machine.memory}", f"ubd0={folder}/cow,{folder}/base", "root=/dev/ubda", "rw", "rootfstype=ext4",
+            str(kernels.kernel(machine.kernel).binary), f"mem={machine.memory}", f"ubd0={folder}/cow,{folder}/base", "root=/dev/ubda", "rw", "rootfstype=ext4",
             *host.KERNEL_FLAGS, "loglevel=5", "con=null", "con0=null,fd:1", "ssl=null", f"uml_dir={folder}", "umid=kernel",
             f"systemd.hostname={machine.name}", f"lab.name={machine.name}",
         ]

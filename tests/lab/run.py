@@ -15,19 +15,21 @@ import tempfile
 import threading
 from pathlib import Path
 
-from . import host
+from . import host, kernels
 
 HIDDEN = ("/proc", "/sys", "/dev", "/run")  # the guest has its own
 
 
-def run(command, save=(), memory="1G"):
+def run(command, save=(), memory="1G", kernel=kernels.DEBIAN):
     """Run COMMAND (a list) in a fresh kernel; return its exit status. Output appears as it is written.
 
     save: paths below which writes are kept (a path that isn't there becomes a directory).
     memory: of the guest, as the kernel's mem= takes it; files the command writes lie in it too, up to 75 %.
+    kernel: one of kernels.NAMES.
     """
     host.need(host.FOR_RUN)
     host.size(memory)
+    chosen = kernels.kernel(kernel)
     cwd = os.getcwd()
     save = [os.path.realpath(path) for path in save]
     if cwd.startswith(HIDDEN) and not any(Path(cwd).is_relative_to(path) for path in save):
@@ -39,7 +41,7 @@ def run(command, save=(), memory="1G"):
         job.write("settings", terminal_settings())
         job.write("mounts", "".join(bind(path) for path in save))
         job.write("command", guest_command(command, cwd))
-        return job.boot(memory)
+        return job.boot(chosen, memory)
 
 
 def run_native(command):
@@ -118,22 +120,22 @@ class Job:
     def write(self, name, text):
         (self.path / name).write_bytes(os.fsencode(text))
 
-    def boot(self, memory):
+    def boot(self, kernel, memory):
         self.kernel, self.reader_gone = None, False
-        pumps = self.start_kernel(memory)
+        pumps = self.start_kernel(kernel, memory)
         self.kernel.wait()
         host.stop_kernels(self.path)
         for pump in pumps:
             pump.join()
         return self.status()
 
-    def start_kernel(self, memory):
+    def start_kernel(self, kernel, memory):
         # The kernel writes to pipes of ours: it would make the caller's own files non-blocking and its terminal raw.
         (out, out_end), (err, err_end) = os.pipe(), os.pipe()
         arguments = [
-            host.find(host.KERNEL), f"mem={memory}", "root=/dev/root", "rootfstype=hostfs", "rootflags=/", "rw", "noreboot",
+            str(kernel.binary), f"mem={memory}", "root=/dev/root", "rootfstype=hostfs", "rootflags=/", "rw", "noreboot",
             f"init={host.GUEST}/run-init.sh", *host.KERNEL_FLAGS, f"uml_dir={self.path}", "umid=kernel",
-            "con=null", "con0=null,fd:1", "ssl=null", f"ssl0=null,fd:{out_end}", f"ssl1=null,fd:{err_end}", "--", str(self.path),
+            "con=null", "con0=null,fd:1", "ssl=null", f"ssl0=null,fd:{out_end}", f"ssl1=null,fd:{err_end}", "--", str(self.path), str(kernel.modules),
         ]
         with open(self.path / "console", "wb") as console:
             self.kernel = subprocess.Popen(

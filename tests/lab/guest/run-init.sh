@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-3.0-or-later
-# First process of the kernel that `tests.lab run` starts. $1 is the job directory, shared with the host:
+# First process of the kernel that `tests.lab run` starts. $2 is the folder of its modules, $1 the job directory, shared with the host:
 #   mounts    shell commands that bind the saved paths     command  the command, with its environment and directory
 #   settings  what stdout and stderr are: "pipe", or stty words for a terminal; stderr may be "stdout"
 # and what this script writes there: status (the exit status), failure (a reason), log (its trace).
@@ -10,7 +10,7 @@ fail() { echo "the lab's kernel could not $1" >"$job/failure"; busybox poweroff 
 mount -t proc proc /proc
 exec 2>"$job/log"
 set -x
-modules=/usr/lib/uml/modules/$(uname -r)
+modules=$2
 
 # The host's file tree below, memory on top. modprobe needs a tree that looks like /lib/modules.
 mount -t tmpfs -o size=75%,mode=755 tmpfs /mnt || fail "mount a tmpfs on /mnt"

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from tests.lab import Lab, LabError, cli, host
+from tests.lab import Lab, LabError, cli, host, kernels
 from tests.lab.image import KEPT, image, prune, recipe
 from tests.lab.machines import Machine, yaml
 from tests.support import PATIENCE, eventually
@@ -74,7 +74,7 @@ def test_an_image_goes_when_nobody_has_asked_for_it_in_a_week(tmp_path, monkeypa
 
 def test_asking_for_an_image_leaves_the_time_by_which_disks_know_it(tmp_path, monkeypatch):
     monkeypatch.setenv("LVS_LAB_CACHE", str(tmp_path))
-    path = tmp_path / f"trixie-{recipe('trixie')}.ext4"
+    path = tmp_path / f"trixie-{recipe('trixie', kernels.kernel())}.ext4"
     path.touch()
     os.utime(path, (0, 1))
     assert image("trixie") == path

@@ -41,8 +41,14 @@ echo '::1 localhost ip6-localhost ip6-loopback' >>"$disk/etc/hosts"
 # Of the kernel's modules the networking ones and what they and systemd stand on.
 target=$disk/lib/modules/$release
 mkdir -p "$target"
-(cd "$modules" && cp -aL --parents modules.builtin* modules.order kernel/net kernel/drivers/net kernel/crypto kernel/lib \
-  kernel/fs/autofs kernel/fs/binfmt_misc.ko kernel/fs/configfs kernel/fs/fuse kernel/fs/overlayfs "$target/")
+(
+  cd "$modules"
+  for part in modules.builtin* modules.order kernel/net kernel/drivers/net kernel/crypto kernel/lib \
+    kernel/fs/autofs kernel/fs/binfmt_misc.ko kernel/fs/configfs kernel/fs/fuse kernel/fs/overlayfs; do
+    # A kernel may have a part built in.
+    [ ! -e "$part" ] || cp -aL --parents "$part" "$target/"
+  done
+)
 depmod -b "$disk" "$release"
 
 used=$(du -smx "$disk" | cut -f1)
