@@ -57,11 +57,11 @@ options:
     description:
       - How answers return to the director with V(nat).
       - V(none) leaves routing alone, for example because the director is the default gateway.
-      - V(source) routes the answers of the services, and nothing else, through the director.
+      - V(policy) routes the answers of the services, and nothing else, through the director.
       - V(default) routes everything through the director, except to networks with a route of their own.
       - The default route of the main table is never touched. A routing table of its own takes precedence over it.
     type: str
-    choices: [none, source, default]
+    choices: [none, policy, default]
     default: none
   nat_gateways:
     description:
@@ -125,7 +125,7 @@ EXAMPLES = r"""
           - address: 198.51.100.11
             forward_method: nat
     addresses: [198.51.100.11]
-    nat_route: source
+    nat_route: policy
     nat_gateways: [198.51.100.1]
 
 - name: Remove everything again
@@ -192,7 +192,7 @@ def main():
             fwmark_addresses={"type": "list", "elements": "str", "default": []},
             vip_interface={"type": "str", "default": "lo"},
             arp_interfaces={"type": "list", "elements": "str", "default": ["all"]},
-            nat_route={"type": "str", "choices": ["none", "source", "default"], "default": "none"},
+            nat_route={"type": "str", "choices": ["none", "policy", "default"], "default": "none"},
             nat_gateways={"type": "list", "elements": "str", "default": []},
             nat_table={"type": INT, "default": 5198},
             nat_priority={"type": INT, "default": 5198},

@@ -26,7 +26,7 @@ def service(number, method, own=OWN, **fields):
 
 DR, DR6, NAT, NAT6 = service(80, "dr"), service(80, "dr", OWN6), service(82, "nat"), service(82, "nat", OWN6)
 TUN, GUE, GUE6 = service(81, "tun"), service(83, "tun", tunnel_type="gue", tunnel_port=6080), service(84, "tun", OWN6, tunnel_type="gue", tunnel_port=6081)
-GATEWAYS = {"nat_route": "source", "nat_gateways": ["198.51.100.1", "2001:db8::1"]}
+GATEWAYS = {"nat_route": "policy", "nat_gateways": ["198.51.100.1", "2001:db8::1"]}
 
 
 def ip(*words):
@@ -197,7 +197,7 @@ def test_the_node_finds_itself_by_the_addresses_it_is_given():
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"services": [NAT], "nat_route": "source"}, "nat_gateways: []: add the director's address of the family of 198.51.100.12"),
+        ({"services": [NAT], "nat_route": "policy"}, "nat_gateways: []: add the director's address of the family of 198.51.100.12"),
         ({"services": [NAT, NAT6], "nat_route": "default", "nat_gateways": ["198.51.100.1"]}, "family of 2001:db8::12"),
         ({"services": [NAT], "nat_gateways": ["director.example.com"]}, "nat_gateways[0]: 'director.example.com'"),
         ({"services": [DR], "arp_interfaces": ["all", "eth9"]}, "arp_interfaces[1]: 'eth9': this node has no such interface"),
@@ -218,7 +218,7 @@ def test_what_cannot_be_is_refused_before_anything_is_touched(options, told):
 @pytest.mark.once
 def test_a_gateway_that_the_kernel_refuses_is_named():
     with pytest.raises(ModuleFailed, match="route -4 default via 203.0.113.7 table 5198: Network is unreachable"):
-        run_module("ipvs_real_server", services=[NAT], nat_route="source", nat_gateways=["203.0.113.7"])
+        run_module("ipvs_real_server", services=[NAT], nat_route="policy", nat_gateways=["203.0.113.7"])
 
 
 @pytest.mark.once

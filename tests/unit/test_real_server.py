@@ -66,7 +66,7 @@ def test_answers_behind_nat_go_through_the_director():
     places = [place("nat"), place("nat", port=0, address=OWN6), place("nat", protocol=17, port=53)]
     gateways = {"nat_gateways": ["198.51.100.1", "2001:DB8:0::1", "198.51.100.2"]}
     assert needs(places) == ([], [])
-    assert needs(places, nat_route="source", **gateways).lines == [
+    assert needs(places, nat_route="policy", **gateways).lines == [
         "route -4 default via 198.51.100.1 table 5198",
         "route -6 default via 2001:db8::1 table 5198",
         f"rule -4 priority 5198 from {OWN} ipproto 17 sport 53 lookup 5198",
@@ -92,7 +92,7 @@ def test_a_firewall_mark_without_an_address_needs_none():
 @pytest.mark.parametrize(
     ("places", "options", "told"),
     [
-        ([place("nat")], {"nat_route": "source"}, ["nat_gateways", "family of 198.51.100.12"]),
+        ([place("nat")], {"nat_route": "policy"}, ["nat_gateways", "family of 198.51.100.12"]),
         ([place("nat"), place("nat", address=OWN6)], {"nat_route": "default", "nat_gateways": ["198.51.100.1"]}, ["nat_gateways", OWN6]),
         ([], {"nat_gateways": ["198.51.100.1", "gateway.example.com"]}, ["nat_gateways[1]", "host names are not resolved"]),
         ([place()], {"arp_interfaces": ["all", "eth9"]}, ["arp_interfaces[1]: 'eth9'", "it has eth0, lo"]),
@@ -134,13 +134,13 @@ def test_the_addresses_behind_a_firewall_mark_are_those_of_its_family():
 
 
 def test_what_is_no_longer_needed_and_still_there():
-    recorded = needs([place(), place("tun", vip="203.0.113.81"), place("nat")], nat_route="source", nat_gateways=["198.51.100.1"]).lines
+    recorded = needs([place(), place("tun", vip="203.0.113.81"), place("nat")], nat_route="policy", nat_gateways=["198.51.100.1"]).lines
     parsed = _network_lines.parse("\n".join([*recorded, "run something", "await table"]))
     there = {_network_lines.identity(line) for line in parsed}
     assert real_server.leftovers(parsed, recorded, there) == []
     assert real_server.leftovers(parsed, [], set()) == []
     assert sorted(real_server.leftovers(parsed, [], there)) == sorted(recorded)
-    wanted = needs([place("nat")], nat_route="source", nat_gateways=["198.51.100.99"]).lines
+    wanted = needs([place("nat")], nat_route="policy", nat_gateways=["198.51.100.99"]).lines
     assert not [text for text in real_server.leftovers(parsed, wanted, there) if text.startswith(("route", "rule"))]
     assert "address 203.0.113.81/32 dev tunl0" in real_server.leftovers(parsed, wanted, there)
 
@@ -166,7 +166,7 @@ def test_settings_come_back_from_their_file(settings):
 
 @given(st.permutations([place(), place("tun"), place("nat"), place(vip=VIP6, address=OWN6), place("tun", tunnel="gue", tunnel_port=7)]))
 def test_the_order_of_the_list_makes_no_difference(places):
-    options = {"nat_route": "source", "nat_gateways": ["198.51.100.1"]}
+    options = {"nat_route": "policy", "nat_gateways": ["198.51.100.1"]}
     found = needs(places, **options)
     assert found == needs(sorted(places), **options)
     assert [line.text for line in _network_lines.parse("\n".join(found.lines))] == found.lines
