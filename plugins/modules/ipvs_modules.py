@@ -19,6 +19,7 @@ author:
   - Contributors to the lvs.ipvs project (@lvs-project)
 extends_documentation_fragment:
   - lvs.ipvs.attributes
+  - lvs.ipvs.service.services
 options:
   names:
     description:
@@ -31,6 +32,27 @@ options:
       - Schedulers of IPVS by name, as in O(schedulers=[rr]) for the module C(ip_vs_rr).
     type: list
     elements: str
+  services:
+    description:
+      - A list of virtual services. Adds the modules that they need. These are C(ip_vs), connection tracking, and the modules of their
+        schedulers and persistence engines. A service without C(scheduler) counts as one with V(wlc).
+    type: list
+    elements: dict
+  options:
+    description:
+      - Options of kernel modules, as a dictionary of dictionaries, for example V({ip_vs: {conn_tab_bits: 18}}). They are written to
+        O(options_path) before modules are loaded.
+      - Another value of the same option in that file is replaced. All other options and lines stay.
+      - An option that the module does not have is an error that tells the nearest one.
+      - If a module is loaded with another value already, a warning tells that the new value holds from the next time that it is loaded.
+      - With O(state=absent), these options are taken out of the file, whatever value they have there.
+    type: dict
+  options_path:
+    description:
+      - The file of C(modprobe.d) for O(options). Other lines of that file stay.
+      - With O(state=absent), a file that this module has made is removed once it holds nothing any more, unless it is a symbolic link.
+    type: path
+    default: /etc/modprobe.d/ipvs.conf
   state:
     description:
       - V(present) loads the modules and lists them in O(path).
@@ -101,6 +123,22 @@ EXAMPLES = r"""
     load: false
     persist: false
 
+- name: Load what a list of services needs, with a larger connection table
+  lvs.ipvs.ipvs_modules:
+    services:
+      - address: 203.0.113.80
+        port: 80
+        scheduler: wrr
+      - address: 203.0.113.80
+        port: 5060
+        protocol: udp
+        scheduler: rr
+        persistence_timeout: 300
+        persistence_engine: sip
+    options:
+      ip_vs:
+        conn_tab_bits: 18
+
 - name: Take the schedulers away again
   lvs.ipvs.ipvs_modules:
     schedulers: [rr, wlc]
@@ -146,6 +184,12 @@ file:
   returned: success
   type: str
   sample: /etc/modules-load.d/ipvs.conf
+differences:
+  description: What was not in sync, one text for each module and option. Empty if nothing changed.
+  returned: success
+  type: list
+  elements: str
+  sample: ["kernel module ip_vs_rr is not loaded", "kernel module ip_vs_rr is not loaded at boot"]
 commands:
   description: What was run, or would be in check mode, as command lines.
   returned: success
@@ -168,7 +212,8 @@ not_loaded:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._node import _modules
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _service_specs
+from ansible_collections.lvs.ipvs.plugins.module_utils._table._module_tasks import manage_modules
 from ansible_collections.lvs.ipvs.plugins.module_utils._task import _runner
 
 
@@ -181,13 +226,16 @@ def main():
             "load": {"type": "bool", "default": True},
             "persist": {"type": "bool", "default": True},
             "path": {"type": "path", "default": "/etc/modules-load.d/ipvs.conf"},
+            "services": _service_specs.services(),
+            "options": {"type": "dict"},
+            "options_path": {"type": "path", "default": "/etc/modprobe.d/ipvs.conf"},
             "kernel": {"type": "str"},
             "netns": {"type": "str"},
         },
-        required_one_of=[("names", "schedulers")],
+        required_one_of=[("names", "schedulers", "services", "options")],
         supports_check_mode=True,
     )
-    _runner.run(module, _modules.ensure_modules)
+    _runner.run(module, manage_modules)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ class Node:
         self.result = (0, "", "")
         self.path = root / "etc/modules-load.d/ipvs.conf"
         self.put("etc/modules-load.d/.keep", "")
+        self.put("etc/modprobe.d/.keep", "")
         self.put("proc/modules", "ipv6 429085 11 [permanent], Live 0x0\n")
 
     def put(self, path: str, text: str) -> None:
@@ -50,10 +51,13 @@ class Node:
                     self.load(name)
         return self.result
 
-    def task(self, check_mode: bool = False, **options):
-        defaults = {"names": None, "schedulers": None, "state": "present", "load": True, "persist": True, "path": str(self.path), "kernel": None}
-        context = Context(check_mode, True, self.warnings.append, self.run_command, lambda path, text: Path(path).write_text(text))
-        return _modules.ensure_modules({**defaults, **options}, context, str(self.root))
+    def context(self, check_mode: bool = False) -> Context:
+        return Context(check_mode, True, self.warnings.append, lambda argv: self.run_command(argv), lambda path, text: Path(path).write_text(text))
+
+    def task(self, check_mode: bool = False, task=_modules.ensure_modules, **options):
+        defaults = {"names": None, "schedulers": None, "state": "present", "load": True, "persist": True, "kernel": None, "options": None}
+        defaults.update(path=str(self.path), options_path=str(self.root / "etc/modprobe.d/ipvs.conf"))
+        return task({**defaults, **options}, self.context(check_mode), str(self.root))
 
 
 def fake_programs(folder, monkeypatch):

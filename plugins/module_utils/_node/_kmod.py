@@ -54,22 +54,27 @@ def module_of(part, name):
     return _PARTS[part][2] + name
 
 
+def known(part):
+    """The schedulers or persistence engines that Linux has. ``part``: as for ``module_of``."""
+    return _PARTS[part][1]
+
+
 def lacking(part, name, option=None, where=""):
     """The OptionError for a scheduler or persistence engine that the running kernel does not have.
 
     ``part``: see ``module_of``; ``option``: the option's path where that is another; ``where``: which service it was for.
     A name that Linux does not know is a typing error, and no package helps.
     """
-    what, known, _prefix = _PARTS[part]
+    what, names, _prefix = _PARTS[part]
     module = module_of(part, name)
-    if name in known:
+    if name in names:
         return OptionError(option or part, name, "this kernel does not have this %s%s: %s" % (what, where, missing_hint(module)))
-    near = difflib.get_close_matches(name.lower(), known, 1, 0.5)
+    near = difflib.get_close_matches(name.lower(), names, 1, 0.5)
     return OptionError(
         option or part,
         name,
         "there is no such %s%s%s Linux has %s. Any other must be installed as module %s"
-        % (what, where, "; did you mean %s?" % near[0] if near else ".", ", ".join(known), module),
+        % (what, where, "; did you mean %s?" % near[0] if near else ".", ", ".join(names), module),
     )
 
 

@@ -12,46 +12,56 @@ import os
 import shutil
 from typing import NamedTuple, Optional
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._node import _kmod, _modprobe, _modules_load
+from ansible_collections.lvs.ipvs.plugins.module_utils._node import _kmod, _modprobe, _module_options, _modules_load
 from ansible_collections.lvs.ipvs.plugins.module_utils._task import _files
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._answer import Answer
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, OptionError
 
 
 class Wish(NamedTuple):
-    """One entry of ``names`` or ``schedulers``: ``alternatives`` are the names that it may mean, the best first."""
+    """One thing that needs a module: ``option`` is where the user has named it, ``alternatives`` are the modules that it may mean, the best
+    first. ``part``: what of IPVS it is the module of, 'scheduler' or 'persistence_engine', or empty."""
 
     option: str
     alternatives: tuple
+    part: str = ""
 
 
 class Plan(NamedTuple):
-    """What is to be done. ``names``: the modules that the task is about; ``text``: the listing as it shall be, None for no file."""
+    """What is to be done. ``names``: the modules that the task is about; ``text``: the listing as it shall be, None for no file;
+    ``settings``: the same of the file with their options."""
 
     names: list
     load: list
     unload: list
     text: Optional[str]
+    settings: Optional[str]
 
 
-def ensure_modules(options, context, root="/"):
-    """What ``ipvs_modules`` does. ``options``: its options; returns an Answer."""
+def ensure_modules(options, context, root="/", needs=()):
+    """What ``ipvs_modules`` does. ``options``: its options; ``needs``: more Wishes, which come first. Returns an Answer."""
     kernel = _kmod.Kernel(options["kernel"], root)
     _check_kernel(options, kernel)
-    wishes = _wishes(options)
-    text = _read_listing(options["path"])
-    plan = _plan_present(options, wishes, kernel, text, context) if options["state"] == "present" else _plan_absent(options, wishes, kernel, text)
-    if plan.text != text:
-        _check_writable(options["path"])
+    wishes = list(needs) + _wishes(options)
+    given = _module_options.check(options.get("options") or {}, kernel, context)
+    text = _read_file(options["path"], "path", "/etc/modules-load.d/ipvs.conf")
+    settings = _read_file(options["options_path"], "options_path", "/etc/modprobe.d/ipvs.conf") if given else None
+    if options["state"] == "present":
+        _refuse_missing([Wish("options." + name, (name,)) for name in given], kernel)
+        plan = _plan_present(options, wishes, kernel, text, context)._replace(settings=_module_options.with_options(settings, given))
+        for warning in _module_options.warnings(given, kernel, options["options_path"]):
+            context.warn(warning)
+    else:
+        plan = _plan_absent(options, wishes, kernel, text)._replace(settings=_without_options(settings, given, options))
+    for option, before, after in (("path", text, plan.text), ("options_path", settings, plan.settings)):
+        if before != after:
+            _check_writable(options[option], option)
     commands = [command + names for command, names in ((["modprobe", "-a"], plan.load), (["rmmod"], plan.unload)) if names]
     _warn_blacklisted(plan, context, root)
 
     states = {name: kernel.state(name) for name in plan.names}
     if not context.check_mode:
-        for command in commands:
-            _run(command, plan.load, kernel, context)
-        if plan.text != text:
-            _write(options["path"], plan.text, context)
+        _carry_out(options, plan, commands, text, settings, kernel, context)
 
     new_states = {name: _new_state(name, kernel, states[name], plan) for name in plan.names}
     listed = _modules_load.names_in(plan.text)
@@ -62,17 +72,42 @@ def ensure_modules(options, context, root="/"):
         # Not "path": AnsibleModule adds the mode, owner and size of a file that is called so.
         "file": options["path"],
         "commands": [" ".join(command) for command in commands],
+        "differences": _differences(plan, text, settings),
     }
     before = after = None
     if context.diff:
-        before, after = _shown(states, text, options), _shown(new_states, plan.text, options)
-    return Answer(bool(commands) or plan.text != text, values, before, after)
+        before, after = _shown(states, text, settings, options), _shown(new_states, plan.text, plan.settings, options)
+    return Answer(bool(commands) or plan.text != text or plan.settings != settings, values, before, after)
+
+
+def _carry_out(options, plan, commands, text, settings, kernel, context):
+    """Options first, which a module takes when it is loaded. Where that fails they are as before."""
+    if plan.settings != settings:
+        _write(options["options_path"], plan.settings, context)
+    try:
+        for command in commands:
+            _run(command, plan.load, kernel, context)
+    except IpvsError:
+        if plan.settings != settings:
+            _write(options["options_path"], settings, context)
+        raise
+    if plan.text != text:
+        _write(options["path"], plan.text, context)
+
+
+def _differences(plan, text, settings):
+    """One text for each thing that is not as it should be."""
+    texts = ["kernel module %s is not loaded" % name for name in plan.load] + ["kernel module %s is loaded" % name for name in plan.unload]
+    before, after = _modules_load.names_in(text), _modules_load.names_in(plan.text)
+    texts += ["kernel module %s is not loaded at boot" % name for name in after if name not in before]
+    texts += ["kernel module %s is loaded at boot" % name for name in before if name not in after]
+    return texts + _module_options.differences(_module_options.options_in(settings), _module_options.options_in(plan.settings))
 
 
 def _plan_present(options, wishes, kernel, text, context):
     names, outdated = _choose(wishes, kernel, options, context)
     load = [name for name in names if kernel.state(name) in ("loadable", "unknown")] if options["load"] else []
-    return Plan(names, load, [], _modules_load.with_modules(text, names, outdated) if options["persist"] else text)
+    return Plan(names, load, [], _modules_load.with_modules(text, names, outdated) if options["persist"] else text, None)
 
 
 def _plan_absent(options, wishes, kernel, text):
@@ -81,7 +116,14 @@ def _plan_absent(options, wishes, kernel, text):
     rest = _modules_load.without_modules(text, names) if options["persist"] else text
     if rest is None and text is not None and os.path.islink(options["path"]):
         rest = _modules_load.HEADER  # the link isn't ours to remove
-    return Plan(names, [], unload, rest)
+    return Plan(names, [], unload, rest, None)
+
+
+def _without_options(text, given, options):
+    rest = _module_options.without_options(text, given)
+    if rest is None and text is not None and os.path.islink(options["options_path"]):
+        return _module_options.HEADER  # the link isn't ours to remove
+    return rest
 
 
 def _new_state(name, kernel, state, plan):
@@ -103,10 +145,10 @@ def _check_kernel(options, kernel):
         )
 
 
-def _read_listing(path):
-    """The text of the file in modules-load.d, None where it is not there."""
+def _read_file(path, option, example):
+    """The text of a file of modules-load.d or modprobe.d, None where it is not there."""
     if not os.path.isabs(path) or not path.endswith(".conf"):
-        raise OptionError("path", path, "give a full path that ends in .conf, as in /etc/modules-load.d/ipvs.conf")
+        raise OptionError(option, path, "give a full path that ends in .conf, as in " + example)
     if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
         return ""  # /dev/null or the like, at the end of a link: nothing is listed, and a pipe would keep us waiting
     try:
@@ -115,18 +157,18 @@ def _read_listing(path):
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise OptionError("path", path, "it can't be read: %s" % error.strerror) from error
+        raise OptionError(option, path, "it can't be read: %s" % error.strerror) from error
 
 
-def _check_writable(path):
+def _check_writable(path, option):
     try:
         directory = os.path.dirname(_files.target(path))
     except IpvsError as error:
-        raise OptionError("path", path, str(error)) from error
+        raise OptionError(option, path, str(error)) from error
     if not os.path.isdir(directory):
-        raise OptionError("path", path, "there is no directory %s" % directory)
+        raise OptionError(option, path, "there is no directory %s" % directory)
     if not os.access(directory, os.W_OK):
-        raise OptionError("path", path, "this user can't write there: use become")
+        raise OptionError(option, path, "this user can't write there: use become")
 
 
 def _wishes(options):
@@ -144,7 +186,7 @@ def _wishes(options):
         option = "schedulers[%d]" % index
         if not _modprobe.NAME.match(scheduler):
             raise OptionError(option, scheduler, "give the name of a scheduler, as in rr")
-        wishes.append(Wish(option, ("ip_vs_" + _modprobe.normal(scheduler),)))
+        wishes.append(Wish(option, (_kmod.module_of("scheduler", _modprobe.normal(scheduler)),), "scheduler"))
     return wishes
 
 
@@ -171,11 +213,16 @@ def _choose(wishes, kernel, options, context):
     return names, outdated
 
 
+def _refuse_missing(wishes, kernel):
+    missing = [wish for wish in wishes if {kernel.state(name) for name in wish.alternatives} == {"missing"}]
+    if missing:
+        _refuse(missing, kernel)
+
+
 def _refuse(missing, kernel):
     for wish in missing:
-        scheduler = wish.alternatives[0][len("ip_vs_") :]
-        if wish.option.startswith("schedulers") and scheduler not in _kmod.SCHEDULERS:
-            raise _kmod.lacking("scheduler", scheduler, wish.option)
+        if wish.part and wish.alternatives[0][len(_kmod.module_of(wish.part, "")) :] not in _kmod.known(wish.part):
+            raise _kmod.lacking(wish.part, wish.alternatives[0][len(_kmod.module_of(wish.part, "")) :], wish.option)
     names = [" or ".join(wish.alternatives) for wish in missing]
     raise IpvsError(
         "%s: %s. Nothing was changed." % (", ".join(wish.option for wish in missing), kernel.missing_hint(names)),
@@ -248,9 +295,11 @@ def _warn_blacklisted(plan, context, root):
             context.warn("%s is blacklisted in %s: it is not loaded at boot, though it is listed in modules-load.d" % (name, path))
 
 
-def _shown(states, text, options):
+def _shown(states, text, settings, options):
     lines = ["%s: %s" % (name, states[name]) for name in states]
     if options["persist"]:
         lines.append("# %s" % options["path"])
         lines += (text or "").splitlines()
+    if settings is not None:
+        lines += ["# %s" % options["options_path"]] + settings.splitlines()
     return "".join(line + "\n" for line in lines)
