@@ -19,7 +19,7 @@ author:
   - Contributors to the lvs.ipvs project (@lvs-project)
 extends_documentation_fragment:
   - lvs.ipvs.attributes
-  - lvs.ipvs.service.services
+  - lvs.ipvs.service.listed
 options:
   names:
     description:
@@ -40,7 +40,7 @@ options:
     elements: dict
   options:
     description:
-      - Options of kernel modules, as a dictionary of dictionaries, for example V({ip_vs: {conn_tab_bits: 18}}). They are written to
+      - Options of kernel modules. For each module a dictionary of its options with their values. They are written to
         O(options_path) before modules are loaded.
       - Another value of the same option in that file is replaced. All other options and lines stay.
       - An option that the module does not have is an error that tells the nearest one.

@@ -20,7 +20,7 @@ author:
   - Contributors to the lvs.ipvs project (@lvs-project)
 extends_documentation_fragment:
   - lvs.ipvs.attributes
-  - lvs.ipvs.service.services
+  - lvs.ipvs.service.listed
 options:
   services:
     description:

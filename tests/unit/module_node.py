@@ -52,7 +52,7 @@ class Node:
         return self.result
 
     def context(self, check_mode: bool = False) -> Context:
-        return Context(check_mode, True, self.warnings.append, lambda argv: self.run_command(argv), lambda path, text: Path(path).write_text(text))
+        return Context(check_mode, True, self.warnings.append, self.run_command, lambda path, text: Path(path).write_text(text))
 
     def task(self, check_mode: bool = False, task=_modules.ensure_modules, **options):
         defaults = {"names": None, "schedulers": None, "state": "present", "load": True, "persist": True, "kernel": None, "options": None}

@@ -61,8 +61,8 @@ class Node:
     def run(self, settings=None, check=False, **options):
         self.warnings.clear()
         options = {"settings": settings, "services": None, "path": str(self.path), "state": "present", **options}
-        write_file = lambda path, text: Path(path).write_text(text)  # noqa: E731
-        return _sysctl_tasks.manage_sysctls(options, Context(check, True, self.warnings.append, write_file=write_file), str(self.root))
+        context = Context(check, True, self.warnings.append, write_file=lambda path, text: Path(path).write_text(text))
+        return _sysctl_tasks.manage_sysctls(options, context, str(self.root))
 
     def twice(self, settings=None, **options):
         """The answer, foretold in check mode, with a second run that changes nothing."""
@@ -83,7 +83,7 @@ def node(tmp_path, monkeypatch):
 
 
 def lines(node):
-    return [line for line in node.path.read_text().splitlines()][2:]
+    return node.path.read_text().splitlines()[2:]
 
 
 def test_set_and_recorded_and_put_back(node):
