@@ -6,7 +6,16 @@
 
 from __future__ import annotations
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._node import _addresses, _boot, _kmod, _network_lines, _network_node, _own_files, _real_server
+from ansible_collections.lvs.ipvs.plugins.module_utils._node import (
+    _addresses,
+    _boot,
+    _modules,
+    _modules_load,
+    _network_lines,
+    _network_node,
+    _own_files,
+    _real_server,
+)
 from ansible_collections.lvs.ipvs.plugins.module_utils._table import _literals, _model
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._answer import Answer
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError
@@ -54,7 +63,7 @@ def _manage(places, options, node, context):
         sysctls = _network_lines.parse("".join("sysctl %s %s\n" % each for each in _real_server.settings_in(_text(_real_server.SYSCTL_FILE)).items()))
         before = [line for line in recorded if line.kind != "sysctl"] + sysctls
         left = _real_server.leftovers(before, wanted.lines, node.there(before))
-        modules = sorted({*_kmod.names_in(_text(_real_server.MODULES_FILE)), *wanted.modules}) if left else wanted.modules
+        modules = sorted({*_modules_load.names_in(_text(_real_server.MODULES_FILE)), *wanted.modules}) if left else wanted.modules
         wanted = _real_server.Needs(modules, _real_server.in_order({*left, *wanted.lines}))
     # What is missing in this kernel is found out before anything is touched.
     unloaded = _load(wanted.modules, context._replace(check_mode=True))
@@ -86,7 +95,7 @@ def _load(names, context):
     if not names:
         return []
     options = {"names": names, "schedulers": None, "state": "present", "load": True, "persist": False, "path": _real_server.MODULES_FILE, "kernel": None}
-    return _kmod.ensure_modules(options, context).values["loaded"]
+    return _modules.ensure_modules(options, context).values["loaded"]
 
 
 def _plan(wanted, text, node, context):
