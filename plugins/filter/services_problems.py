@@ -40,6 +40,11 @@ options:
     type: list
     elements: dictionary
     default: []
+  sysctls:
+    description:
+      - Kernel settings, of which the names under C(net.ipv4.vs) are checked with the list. Which others there are, the node knows.
+    type: dictionary
+    default: {}
 seealso:
   - module: lvs.ipvs.ipvs_table
 """
@@ -63,13 +68,14 @@ _value:
 
 from collections.abc import Mapping, Sequence
 
+from ansible_collections.lvs.ipvs.plugins.module_utils._node import _sysctls
 from ansible_collections.lvs.ipvs.plugins.module_utils._table import _literals, _model, _settings
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import OptionError
 from ansible_collections.lvs.ipvs.plugins.plugin_utils import _options
 
 
-def services_problems(services, name="director_services", allow_empty=False, timeouts=None, sync_daemons=None):
-    """What is wrong with the services, the timeouts and the sync daemons, as a list of texts."""
+def services_problems(services, name="director_services", allow_empty=False, timeouts=None, sync_daemons=None, sysctls=None):
+    """What is wrong with the services, the timeouts, the sync daemons and the kernel settings, as a list of texts."""
     if isinstance(services, (str, Mapping)) or not isinstance(services, Sequence):
         return ["%s: give the list of virtual services with their real servers" % name]
     # the roles' own names for the other two
@@ -85,7 +91,13 @@ def services_problems(services, name="director_services", allow_empty=False, tim
         _problem(_settings.created_daemons, options["director_sync_daemons"], "director_sync_daemons"),
     ):
         problems += problem
-    return problems or _daemons_beside_mixed_families(options, name)
+    return (problems or _daemons_beside_mixed_families(options, name)) + _mistyped(sysctls or {})
+
+
+def _mistyped(sysctls):
+    found = [(key, str(key).replace("/", ".")) for key in sysctls]
+    meant = [(key, _sysctls.meant(name, 3, [])) for key, name in found if name.startswith(_sysctls.IPVS) and "*" not in name]
+    return ["director_sysctls: %s: no kernel has this setting; did you mean %s?" % each for each in meant if each[1]]
 
 
 def _empty_lists(services, name):

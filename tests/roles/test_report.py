@@ -42,19 +42,19 @@ DIRECTORS = {
             {**service("", []), "fwmark": 7, "family": "ipv6"},
         ),
         "director_differences": [],
-        "director_addresses": ["203.0.113.80/32 dev eth1", "2001:db8:1234:5678:9abc:def0:1234:5678/128 dev eth1"],
+        "director_addresses": [{"address": "203.0.113.80"}, {"address": "2001:db8:1234:5678:9abc:def0:1234:5678"}],
     },
     "lb2": {
         "director_seen": seen(service("203.0.113.81", [("198.51.100.11", 1, 5)])),
         "director_differences": ["services: to be done ipvsadm -e -t 203.0.113.81:80 -r 198.51.100.11:80 -m -w 3", "<b>not markup</b>"],
-        "director_addresses": ["203.0.113.81/32 dev eth1"],
+        "director_addresses": [{"address": "203.0.113.81"}],
     },
     "lb3": {"director_problem": "no pyroute2 & no patience"},
     "lb4": {},
 }
 REAL_SERVERS = {
-    "web1": {"real_server_seen": {"places": 2, "addresses": ["203.0.113.80/32 dev lo", "2001:db8::80/128 dev lo"]}, "real_server_differences": []},
-    "web2": {"real_server_seen": {"places": 1, "addresses": []}, "real_server_differences": ["missing: address 203.0.113.80/32 dev lo"]},
+    "web1": {"real_server_seen": {"places": [{}, {}], "addresses": ["203.0.113.80", "2001:db8::80"]}, "real_server_differences": []},
+    "web2": {"real_server_seen": {"places": [{}], "addresses": []}, "real_server_differences": ["missing: address 203.0.113.80/32 dev lo"]},
     "web3": {"real_server_problem": "director_services: []"},
 }
 
@@ -106,7 +106,7 @@ def test_page_tells_of_real_servers(page):
     shown = text(chromium(page, "--dump-dom"))
     assert "web2 differs from what it should be. missing: address 203.0.113.80/32 dev lo" in shown
     assert "web3 could not be asked. director_services: []" in shown
-    assert "Virtual addresses web1 as it should be 2 203.0.113.80 lo, 2001:db8::80 lo web2 1 difference 1 web3 no answer" in shown
+    assert "Virtual addresses web1 as it should be 2 203.0.113.80, 2001:db8::80 web2 1 difference 1 web3 no answer" in shown
 
 
 def test_page_stands_by_itself_and_takes_no_text_for_markup(page):

@@ -13,12 +13,10 @@ from tests.support import ansible
 
 ROOT = Path(__file__).resolve().parents[2]
 DIRECTORS = {
-    # name: (variables, whether the director sends nothing any more to servers that are not listed)
-    "purges": ({"dropped": ["server"]}, True),
-    "keeps": ({"dropped": ["server"], "director_purge_servers": False}, False),
-    "has_none": ({"dropped": [], "director_purge_servers": False}, True),
-    "of_others": ({"dropped": ["server"], "director_purge_servers": False, "director_manage_services": False}, True),
-    "goes": ({"dropped": ["server"], "director_purge_servers": False, "director_state": "absent"}, True),
+    # name: (what the role's task of ipvs_table has answered, whether the director sends nothing any more to servers that are not listed)
+    "purges": ({"unlisted": []}, True),
+    "keeps": ({"unlisted": ["server"]}, False),
+    "of_others": ({"skipped": True}, True),
 }
 
 
@@ -30,10 +28,9 @@ def tasks(path):
 def outcome(tmp_path_factory):
     """What the role records on each director, and of which directors site.yml says that they may send connections."""
     folder = tmp_path_factory.mktemp("site")
-    defaults = {"director_purge_servers": True, "director_manage_services": True, "director_state": "present"}
-    (record,) = [task for task in tasks("roles/director/tasks/main.yml") if "director_applied" in task.get("ansible.builtin.set_fact", {})]
+    (record,) = [task for task in tasks("roles/director/tasks/present.yml") if "director_applied" in task.get("ansible.builtin.set_fact", {})]
     (last,) = [play for play in tasks("playbooks/site.yml") if "site_unasked" in play.get("vars", {})]
-    hosts = {name: {**defaults, **variables, "__director_dropped": {"servers": "{{ dropped }}"}} for name, (variables, _done) in DIRECTORS.items()}
+    hosts = {name: {"__director_table": answer} for name, (answer, _done) in DIRECTORS.items()}
     inventory = {
         "all": {
             "vars": {"ansible_connection": "local", "ansible_python_interpreter": "/usr/bin/python3"},
@@ -52,17 +49,12 @@ def outcome(tmp_path_factory):
 
 
 def test_real_servers_keep_what_a_director_may_still_need(outcome):
-    assert sorted(outcome) == sorted(["not_reached", *(name for name, (_variables, done) in DIRECTORS.items() if not done)])
+    assert sorted(outcome) == sorted(["not_reached", *(name for name, (_answer, done) in DIRECTORS.items() if not done)])
 
 
 def test_every_change_of_the_table_gets_the_role_s_options():
-    changes = [
-        task["lvs.ipvs.ipvs_table"]
-        for path in ("services", "old_services")
-        for task in tasks(f"roles/director/tasks/{path}.yml")
-        if "lvs.ipvs.ipvs_table" in task
-    ]
-    assert len(changes) == 3
-    for options in changes:
-        assert options["rollback"] == "{{ director_rollback }}"
-        assert options.get("state") == "absent" or options["prune_force"] == "{{ director_prune_force }}"
+    first, second = [task["lvs.ipvs.ipvs_table"] for task in tasks("roles/director/tasks/present.yml") if "lvs.ipvs.ipvs_table" in task]
+    assert first.pop("postpone_removals") is True
+    assert (second.pop("postpone_removals"), second.pop("drain_timeout")) == (False, "{{ director_drain_timeout }}")
+    assert first == second
+    assert first["rollback"] == "{{ director_rollback }}" and first["prune_force"] == "{{ director_prune_force }}"

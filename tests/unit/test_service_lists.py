@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the roles make of director_services before they touch a node: whether it is right, and what is no longer in it."""
+"""What the roles make of director_services before they touch a node: whether it is right."""
 
 from __future__ import annotations
 
 import pytest
-from ansible.errors import AnsibleFilterError
 
-from ansible_collections.lvs.ipvs.plugins.filter.no_longer_listed import no_longer_listed
 from ansible_collections.lvs.ipvs.plugins.filter.services_problems import services_problems
 
 
@@ -97,41 +95,9 @@ def test_the_list_is_left_as_it_was():
     assert services[0]["servers"] is shared and shared == [server(port="80")]
 
 
-RULES = """# a comment
--A -t 203.0.113.80:80 -s wrr
--a -t 203.0.113.80:80 -r 198.51.100.11:80 -m -w 0
--a -t 203.0.113.80:80 -r 198.51.100.12:80 -m -w 1
--A -u 203.0.113.80:53 -s rr
--A -f 7 -6 -s mh
--a -f 7 -6 -r [2001:db8::11]:0 -g -w 1
-"""
-TCP = {"address": "203.0.113.80", "port": 80}
-UDP = {"address": "203.0.113.80", "port": 53, "protocol": "udp"}
-MARK = {"fwmark": 7, "family": "ipv6"}
-
-
-@pytest.mark.parametrize(
-    ("listed", "services", "servers"),
-    [
-        ([], [dict(TCP, protocol="tcp"), UDP, MARK], []),
-        ([TCP, UDP, MARK], [], []),
-        ([dict(TCP, port="80"), dict(MARK, servers=[])], [UDP], [dict(service_fwmark=7, service_family="ipv6", address="2001:db8::11", port=0)]),
-        (
-            [dict(TCP, servers=[server("198.51.100.12")]), UDP, dict(MARK, servers=[server("2001:db8:0::11", port=0)])],
-            [],
-            [dict(service_address="203.0.113.80", service_port=80, service_protocol="tcp", address="198.51.100.11", port=80)],
-        ),
-    ],
-)
-def test_what_is_no_longer_listed(listed, services, servers):
-    assert no_longer_listed(RULES, listed) == {"services": services, "servers": servers}
-
-
-def test_a_list_loses_nothing_to_an_empty_file():
-    assert no_longer_listed("", [TCP]) == {"services": [], "servers": []}
-
-
-@pytest.mark.parametrize(("text", "listed", "part"), [("-A -t nonsense", [TCP], "line 1"), ("", [{"address": "203.0.113.80"}], "port"), ("", ["tcp"], "dict")])
-def test_what_cannot_be_read_is_an_error(text, listed, part):
-    with pytest.raises(AnsibleFilterError, match=part):
-        no_longer_listed(text, listed)
+def test_a_mistyped_setting_of_ipvs_is_named_with_the_list():
+    wished = {"net.ipv4.vs.conn_reuse_mod": 1, "net/ipv4/vs/sloppy-tcp": 1, "net.ipv4.vs.sync_ports": 2, "net.ipv4.vs.*": 1, "net.ipv4.conf.all.rp_filtr": 1}
+    assert services_problems([service(server())], sysctls=wished) == [
+        "director_sysctls: net.ipv4.vs.conn_reuse_mod: no kernel has this setting; did you mean net.ipv4.vs.conn_reuse_mode?",
+        "director_sysctls: net/ipv4/vs/sloppy-tcp: no kernel has this setting; did you mean net.ipv4.vs.sloppy_tcp?",
+    ]
