@@ -148,7 +148,7 @@ def plan(owner, text, node, context, extra=()):
     leaving = [line for line in _network.superfluous(before, wanted) if _network_lines.identity(line) in there]
     coming = _network.missing(wanted, there)
     kept = files(owner, text)
-    changes = _own_files.plan(kept + list(extra))
+    changes = _own_files.plan(kept + list(extra) + _managers.files(owner, wanted, node, context))
     unit = _units.state(owner.unit, context) if text or any(change.found.path.endswith(".service") for change in changes) else None
     differences = ["%s is no longer needed" % _network_lines.identity(line) for line in leaving] + [_lack(line) for line in coming]
     differences += _own_files.differences(_summed(changes, owner.program))
@@ -187,6 +187,7 @@ def apply(todo, node, context, between: Callable = lambda: None):
         _units.stop(todo.unit.name, context)
     between()
     _own_files.write(todo.changes, context)
+    _managers.take_up(todo.changes, context)
     if not todo.wanted:
         for folder in (todo.owner.program + "/ipvs_network", todo.owner.program):
             with contextlib.suppress(OSError):

@@ -35,11 +35,21 @@ def running():
 def state(name, context):
     """The Unit of this name."""
     enabled = context.run_command(["systemctl", "is-enabled", name])[1].strip()
-    active = running() and context.run_command(["systemctl", "is-active", name])[0] == 0
+    active = running() and is_active(name, context)
     there = bool(enabled) and enabled != "not-found"
     if enabled.startswith("masked"):
         raise IpvsError("%s is masked, and what it does at boot is needed: systemctl unmask %s" % (name, name))
     return Unit(name, there, enabled in ("enabled", "enabled-runtime", "static", "generated", "alias", "indirect"), active)
+
+
+def is_active(name, context):
+    """Whether the unit is up; one that is not there, or masked, is not."""
+    return context.run_command(["systemctl", "is-active", name])[0] == 0
+
+
+def restart(name, context):
+    """Stop it and start it again. Raises IpvsError with the end of its journal."""
+    _systemctl(["restart", name], context, journal=name)
 
 
 def enable(name, context):
