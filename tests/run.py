@@ -120,6 +120,9 @@ STAGES = [
     Stage("integration", "modules on a real IPVS kernel", (
         (*LAB, *pytest("integration", "tests/integration")),
     )),
+    Stage("firewall", "ipvs_firewall on a kernel with nftables", (
+        (*LAB[:-1], "--kernel", "nft", "--", *pytest("firewall", "tests/firewall")),
+    )),
     Stage("integration-old", "the same with older versions of pyroute2", tuple(
         (*LAB, *pyroute2(version), *pytest(f"integration-{version}", "-m", "not once", "tests/integration")) for version in ("0.7.2", "0.6.13")
     )),

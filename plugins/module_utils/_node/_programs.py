@@ -1,0 +1,15 @@
+# Copyright: Contributors to the lvs.ipvs project
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Where the node's programs are."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+
+def find(name):
+    """The path of a program, or None. The PATH of a user who became root may lack the sbin folders."""
+    return shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"]))
