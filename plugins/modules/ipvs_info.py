@@ -334,6 +334,16 @@ pyroute2_interpreter:
   returned: success
   type: str
   sample: /usr/bin/python3
+nft:
+  description: The path of C(nft). V(null) where it is not installed. M(lvs.ipvs.ipvs_firewall) needs it for marks and masquerading.
+  returned: success
+  type: str
+  sample: /usr/sbin/nft
+firewall:
+  description: Whether firewalld runs, or M(lvs.ipvs.ipvs_firewall) has set something up here.
+  returned: success
+  type: bool
+  sample: false
 lacks:
   description: Which of RV(kernel_module), RV(ipvsadm) and RV(pyroute2_interpreter) are not there.
   returned: success

@@ -58,6 +58,19 @@ def test_what_is_lacking(monkeypatch, without):
     assert _equipment.look(["running"], CONTEXT)["lacks"] == []
 
 
+def test_whether_there_is_a_firewall_to_look_after(monkeypatch, tmp_path):
+    monkeypatch.setattr(_equipment._firewalld, "RECORD", str(tmp_path / "record"))
+    monkeypatch.setattr(_equipment._nftables, "FILE", str(tmp_path / "table"))
+    monkeypatch.setattr(_equipment._units, "FOLDER", str(tmp_path) + "/")
+    monkeypatch.setattr(_equipment._firewalld, "running", lambda context: False)
+    assert _equipment.look([], CONTEXT)["firewall"] is False
+    (tmp_path / "record").touch()
+    assert _equipment.look([], CONTEXT)["firewall"] is True
+    (tmp_path / "record").unlink()
+    monkeypatch.setattr(_equipment._firewalld, "running", lambda context: True)
+    assert _equipment.look([], CONTEXT)["firewall"] is True
+
+
 def test_ipvsadm_is_found_where_the_path_of_a_login_lacks_sbin(monkeypatch, tmp_path):
     program = tmp_path / "ipvsadm"
     program.write_text("#!/bin/sh\n")

@@ -17,6 +17,7 @@ import sys
 from typing import Callable, List, NamedTuple, Optional
 
 from ansible_collections.lvs.ipvs.plugins.module_utils._node import (
+    _managers,
     _network,
     _network_frames,
     _network_lines,

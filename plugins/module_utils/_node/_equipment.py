@@ -11,7 +11,7 @@ import os
 import shutil
 import sys
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._node import _kmod
+from ansible_collections.lvs.ipvs.plugins.module_utils._node import _firewalld, _kmod, _nftables, _units
 
 RUNNING = "running"
 """In a list of interpreters: the one that runs the module."""
@@ -26,7 +26,13 @@ def look(interpreters, context):
         "pyroute2_interpreter": next((found for found in (_with_pyroute2(each, context) for each in interpreters) if found), None),
     }
     lacks = [name for name, value in found.items() if value in (None, "missing")]
-    return dict(found, interpreter=sys.executable, lacks=lacks)
+    return dict(found, interpreter=sys.executable, nft=shutil.which("nft", path=path), firewall=_has_firewall(context), lacks=lacks)
+
+
+def _has_firewall(context):
+    """Whether ipvs_firewall may have something to do or to take away although nothing is asked for."""
+    ours = (_nftables.FILE, _units.FOLDER + _nftables.UNIT, _firewalld.RECORD)
+    return any(os.path.exists(path) for path in ours) or _firewalld.running(context)
 
 
 def _with_pyroute2(interpreter, context):

@@ -17,6 +17,8 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._node import _programs
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError
 
 TABLE = "inet lvs_ipvs"
+FILE = "/etc/ipvs-firewall.nft"
+UNIT = "ipvs-firewall.service"
 REMOVAL = "table %s\ndelete table %s\n" % (TABLE, TABLE)
 """Input of nft that removes the table, whether or not it is there."""
 

@@ -18,8 +18,6 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._task import _checks
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._answer import Answer
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, OptionError
 
-FILE = "/etc/ipvs-firewall.nft"
-UNIT = "ipvs-firewall.service"
 UNIT_TEXT = """# Made by the Ansible module lvs.ipvs.ipvs_firewall.
 [Unit]
 Description=Packet marks and address translation for IPVS
@@ -40,7 +38,7 @@ ExecStop=%(nft)s "table %(table)s; delete table %(table)s"
 [Install]
 WantedBy=multi-user.target nftables.service
 """
-_HEADER = "# Made by the Ansible module lvs.ipvs.ipvs_firewall; %s loads it.\n" % UNIT
+_HEADER = "# Made by the Ansible module lvs.ipvs.ipvs_firewall; %s loads it.\n" % _nftables.UNIT
 _CONNTRACK = "/proc/sys/net/ipv4/vs/conntrack"
 _PORTS = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?\Z")
 _GATEWAY = 0x2  # RTF_GATEWAY of linux/route.h
@@ -97,40 +95,40 @@ def _manage(options, context):
 
 def _kept(text, context):
     """([Change] of our files, our Unit) for the rules of this text."""
-    unit_text = UNIT_TEXT % {"nft": _nftables.installed(), "file": FILE, "table": _nftables.TABLE}
+    unit_text = UNIT_TEXT % {"nft": _nftables.installed(), "file": _nftables.FILE, "table": _nftables.TABLE}
     files = _own_files.plan(
         [
-            _own_files.File(FILE, None if text is None else _HEADER + text, 0o600),
-            _own_files.File(_units.FOLDER + UNIT, None if text is None else unit_text),
+            _own_files.File(_nftables.FILE, None if text is None else _HEADER + text, 0o600),
+            _own_files.File(_units.FOLDER + _nftables.UNIT, None if text is None else unit_text),
         ]
     )
     if text is None and not files:
         return files, None
     if not _programs.find("systemctl"):
         raise IpvsError("the boot restores the rules by a unit of systemd, which is not on this node: set persist to false")
-    return files, _units.state(UNIT, context)
+    return files, _units.state(_nftables.UNIT, context)
 
 
 def _unit_differences(unit, text, load):
     if unit is None:
         return []
     if text is None:
-        return ["%s is enabled and no longer needed" % UNIT] if unit.enabled else []
-    differences = [] if unit.enabled else ["%s is not enabled" % UNIT]
-    return differences + (["%s is not active" % UNIT] if load and _units.running() and not unit.active else [])
+        return ["%s is enabled and no longer needed" % _nftables.UNIT] if unit.enabled else []
+    differences = [] if unit.enabled else ["%s is not enabled" % _nftables.UNIT]
+    return differences + (["%s is not active" % _nftables.UNIT] if load and _units.running() and not unit.active else [])
 
 
 def _put(text, files, unit, table, load, context):
     if unit is not None and text is None:
         if unit.there:
-            _units.stop(UNIT, context)
+            _units.stop(_nftables.UNIT, context)
         _own_files.write(files, context)
         _units.reload_manager(context)
     elif unit is not None:
         _own_files.write(files, context)
-        _units.enable(UNIT, context)
+        _units.enable(_nftables.UNIT, context)
         if load and _units.running():
-            _units.start(UNIT, context)
+            _units.start(_nftables.UNIT, context)
             return
     if load and table and (text or _nftables.listing(context)):
         _nftables.apply(text, context)
