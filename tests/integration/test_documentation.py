@@ -77,6 +77,7 @@ def assert_documented(module, result):
 
 # What has to be there for the first example of a module.
 BEFORE = {
+    "ipvs_addresses": "-A -t 203.0.113.80:80\n-A -t [2001:db8::80]:80\n",
     "ipvs_server": "-A -t 203.0.113.80:80 -s rr\n",
     "ipvs_counters": "-A -t 203.0.113.80:80 -s rr\n-a -t 203.0.113.80:80 -r 198.51.100.11 -m\n",
     "ipvs_drain": "-A -t 203.0.113.80:80 -s rr\n" + "".join(f"-a -t 203.0.113.80:80 -r 198.51.100.{last} -m\n" for last in (11, 12, 13)),
@@ -86,7 +87,7 @@ BEFORE = {
 
 @pytest.mark.parametrize("module", MODULES)
 def test_examples_run_and_return_what_is_documented(ipvs, module):
-    subprocess.run(["ip", "-batch", "-"], input="link add eth1 type dummy\nlink set eth1 up\n", text=True, check=True)
+    subprocess.run(["ip", "-batch", "-"], input="link add eth1 type dummy\nlink set eth1 up\naddress add 198.51.100.11/24 dev eth1\n", text=True, check=True)
     ipvs.restore(BEFORE.get(module, ""))
     only_check = module == "ipvs_modules"  # it works on the machine, not on a namespace
     number = 0

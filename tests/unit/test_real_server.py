@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._node import _network, _network_lines
+from ansible_collections.lvs.ipvs.plugins.module_utils._node import _kmod, _network, _network_lines
 from ansible_collections.lvs.ipvs.plugins.module_utils._node import _real_server as real_server
 from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model, _real_server_task
-from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import OptionError
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._answer import Context
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, OptionError
 
 VIP, VIP6, OWN, OWN6 = "203.0.113.80", "2001:db8::80", "198.51.100.12", "2001:db8::12"
 ARP = ["sysctl net.ipv4.conf.all.arp_announce 2", "sysctl net.ipv4.conf.all.arp_ignore 1"]
@@ -170,6 +171,15 @@ def test_the_order_of_the_list_makes_no_difference(places):
     found = needs(places, **options)
     assert found == needs(sorted(places), **options)
     assert [line.text for line in _network_lines.parse("\n".join(found.lines))] == found.lines
+
+
+def test_modules_are_looked_up_before_anything_is_touched(monkeypatch):
+    monkeypatch.setattr(_kmod.Kernel, "state", lambda kernel, name: "loaded" if name == "fou" else "loadable")
+    assert _real_server_task._load(["fou", "ipip"], Context(True, False, None)) == ["ipip"]
+    assert _real_server_task._load([], None) == []
+    monkeypatch.setattr(_kmod.Kernel, "state", lambda kernel, name: "missing")
+    with pytest.raises(IpvsError, match="ipip"):
+        _real_server_task._load(["ipip"], Context(True, False, None))
 
 
 def test_ten_thousand_services():

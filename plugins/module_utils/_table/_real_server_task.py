@@ -94,7 +94,8 @@ def _load(names, context):
     """The kernel modules that were loaded, or would be in check mode."""
     if not names:
         return []
-    options = {"names": names, "schedulers": None, "state": "present", "load": True, "persist": False, "path": _real_server.MODULES_FILE, "kernel": None}
+    options = dict.fromkeys(("schedulers", "options", "kernel"), None)
+    options.update(names=names, state="present", load=True, persist=False, path=_real_server.MODULES_FILE, options_path="/etc/modprobe.d/ipvs.conf")
     return _modules.ensure_modules(options, context).values["loaded"]
 
 
