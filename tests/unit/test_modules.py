@@ -232,3 +232,9 @@ def test_absent_without_unloading(node):
     assert answer.values["modules"] == [{"name": "ip_vs", "state": "loaded", "persistent": False}]
     assert node.path.read_text() == "# ours\nbonding\n"
     assert not node.runs
+
+
+def test_other_tasks_leave_out_the_options_of_modules(node):
+    """As ipvs_real_server does, which loads what it needs by the same function."""
+    options = {"names": ["ip_vs"], "schedulers": None, "state": "present", "load": True, "persist": False, "path": str(node.path), "kernel": None}
+    assert _modules.ensure_modules(options, node.context(), str(node.root)).values["loaded"] == ["ip_vs"]

@@ -49,7 +49,7 @@ def ensure_modules(options, context, root="/", needs=()):
     if options["state"] == "present":
         _refuse_missing([Wish("options." + name, (name,)) for name in given], kernel)
         plan = _plan_present(options, wishes, kernel, text, context)._replace(settings=_module_options.with_options(settings, given))
-        for warning in _module_options.warnings(given, kernel, options["options_path"]):
+        for warning in _module_options.warnings(given, kernel, options["options_path"]) if given else ():
             context.warn(warning)
     else:
         plan = _plan_absent(options, wishes, kernel, text)._replace(settings=_without_options(settings, given, options))
