@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from ansible_collections.lvs.ipvs.plugins.module_utils._node import _netns
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _netlink, _saved
 
 STATE = "/var/lib/ipvs-director"
 SAVED = "/etc/ipvsadm.rules"
@@ -22,7 +23,6 @@ exec nsenter --net=/run/netns/{name} --mount={folder}/mounts/{name} /bin/sh "$@"
 _MOUNTS = """
 set -eu
 mount --bind {folder}/{name}/state {state}
-mount --bind {folder}/{name}/saved {saved}
 """
 
 
@@ -42,14 +42,15 @@ class Directors:
         _run("mount", "-t", "tmpfs", "tmpfs", mounts)
         _run("mount", "--make-private", mounts)
         Path(STATE).mkdir(parents=True, exist_ok=True)
-        Path(SAVED).touch()
+        # what is replaced by a new file cannot be a mount of its own
+        Path(SAVED).unlink(missing_ok=True)
+        Path(SAVED).symlink_to(f"{STATE}/saved")
         for name in self.names:
             (self.folder / name / "state").mkdir(parents=True)
-            (self.folder / name / "saved").touch()
             (mounts / name).touch()
             _run("ip", "netns", "add", name)
             _run("ip", "-n", name, "link", "set", "lo", "up")
-            words = {"folder": self.folder, "name": name, "state": STATE, "saved": SAVED}
+            words = {"folder": self.folder, "name": name, "state": STATE}
             _run("unshare", f"--mount={mounts / name}", "sh", "-c", _MOUNTS.format(**words))
             self.shell(name).write_text(_SHELL.format(**words))
             self.shell(name).chmod(0o755)
@@ -60,6 +61,7 @@ class Directors:
             _run("umount", self.folder / "mounts" / name)
             _run("ip", "netns", "del", name)
         _run("umount", self.folder / "mounts")
+        Path(SAVED).unlink()
 
     def shell(self, name):
         return self.folder / name / "shell"
@@ -80,9 +82,14 @@ class Directors:
         with _netns.inside(name):
             return subprocess.run(["ipvsadm", *words], input=rules, check=True, capture_output=True, text=True).stdout
 
+    def save(self, name):
+        """Write what the director's boot would restore, as ipvs_saved does."""
+        with _netlink.Kernel(name) as kernel:
+            (self.folder / name / "state/saved").write_text(_saved.render(kernel.read(), None, []))
+
     def state(self, name):
-        """The names of the files in a director's folder of state."""
-        return sorted(path.name for path in (self.folder / name / "state").iterdir())
+        """The names of the files in a director's folder of state, beside its saved table."""
+        return sorted(path.name for path in (self.folder / name / "state").iterdir() if path.name != "saved")
 
 
 def _run(*words):

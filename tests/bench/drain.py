@@ -34,6 +34,7 @@ def compare(directors, rounds):
             rules = "".join(_rules(service) for service in SERVICES)
             for name in found.names:
                 found.ipvsadm(name, "-R", rules=rules)
+                found.save(name)
             before = [found.ipvsadm(name, "-S", "-n") for name in found.names]
             inventory = found.inventory()
 

@@ -79,19 +79,19 @@ class Director:
         assert check == done
         return done
 
-    def weights(self, service=HTTP):
-        return [server.weight for server in self.kernel.table[_model.service_id(service)].servers.values()]
+    def weights(self, service=None):
+        return [server.weight for server in self.kernel.table[_model.service_id(service or HTTP)].servers.values()]
 
-    def set(self, address, weight, service=HTTP):
-        known = self.kernel.table[_model.service_id(service)].servers
+    def set(self, address, weight, service=None):
+        known = self.kernel.table[_model.service_id(service or HTTP)].servers
         ident = next(each for each in known if each.address == address)
         if weight is None:
             del known[ident]
         else:
             known[ident] = known[ident]._replace(weight=weight)
 
-    def connect(self, address, number, service=HTTP):
-        ident = _model.service_id(service)
+    def connect(self, address, number, service=None):
+        ident = _model.service_id(service or HTTP)
         known = next(each for each in self.kernel.table[ident].servers if each.address == address)
         self.kernel.counters[ident, known] = (_schema.Connections(number, 1, 0), _schema.Statistics())
 

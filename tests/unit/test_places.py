@@ -29,8 +29,8 @@ def http(*weights):
     return table(dict(HTTP, servers=[server(number, weight=weight) for number, weight in enumerate(weights, 11)]))
 
 
-def place(last, service=HTTP, port=80):
-    return _places.Place(_model.service_id(service), _model.ServerId(f"198.51.100.{last}", port))
+def place(last, service=None, port=80):
+    return _places.Place(_model.service_id(service or HTTP), _model.ServerId(f"198.51.100.{last}", port))
 
 
 @pytest.mark.parametrize(
