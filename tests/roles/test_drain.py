@@ -5,6 +5,7 @@ tests/integration/test_drain_playbook.py and the scenario two_directors."""
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -63,3 +64,65 @@ def test_a_director_that_is_none(play, words, messages):
     assert "changed=0" in done.line
     for message in messages:
         assert message in done.line
+
+
+@pytest.fixture
+def drain(tmp_path):
+    """``drain(answer, *words)``: run drain.yml where every module run on a director gives this answer; the finished process.
+
+    The director's Python is a script that reads the module and answers for it.
+    """
+
+    def run(answer, *words, succeeds=True):
+        python = tmp_path / "python"
+        python.write_text(f"#!/bin/sh\ncat > /dev/null\necho '{json.dumps(answer)}'\n")
+        python.chmod(0o755)
+        inventory = json.loads(json.dumps(INVENTORY))
+        inventory["all"]["children"]["directors"]["hosts"] = {f"lb{number}": {"director_python": str(python)} for number in (1, 2, 3)}
+        (tmp_path / "inventory.json").write_text(json.dumps(inventory))
+        work = {"name": "Work on {{ inventory_hostname }}", "ansible.builtin.debug": {"msg": "at work on {{ inventory_hostname }}"}}
+        (tmp_path / "work.json").write_text(json.dumps([work]))
+        words = ["-e", f"drain_tasks={tmp_path / 'work.json'}", *words]
+        return ansible("ansible-playbook", "-i", tmp_path / "inventory.json", ROOT / "playbooks/drain.yml", *words, home=tmp_path, succeeds=succeeds)
+
+    return run
+
+
+LEFT = {"changed": True, "drained": True, "places": [{"address": "198.51.100.12"}]}
+
+
+@pytest.mark.parametrize(
+    ("answer", "words", "batches"),
+    [
+        ({**LEFT, "places": []}, (), ["web1", "web2", "web3"]),
+        (LEFT, (), ["web2", "web1", "web3"]),
+        (LEFT, ("-e", "drain_serial=2"), ["web2, web1", "web3"]),
+        (LEFT, ("-e", "drain_hosts=web1:web3"), ["web1", "web3"]),
+        (LEFT, ("--limit", "directors:web3:web2"), ["web2", "web3"]),
+    ],
+)
+def test_the_order_of_the_servers(drain, answer, words, batches):
+    """Those left drained first, as many at a time as were asked for, and each step on all directors before the next one begins."""
+    done = drain(answer, *words)
+    assert re.findall(r"^TASK \[Take out (.*)\] \*", done.stdout, re.M) == batches
+    assert re.findall(r"at work on (web\d)", done.stdout) == sum((sorted(batch.split(", ")) for batch in batches), [])
+    steps = re.findall(r"^TASK \[(Ask|Take out|Wait|Run|Put back)|^(?:changed|ok): \[(lb\d)\]", done.stdout, re.M)
+    steps = steps[[task for task, _host in steps].index("Ask") :]
+    on_all = [("", f"lb{number}") for number in (1, 2, 3)]
+    expected = {"Ask": on_all, "Take out": on_all, "Wait": [], "Run": [], "Put back": on_all}
+    found = []
+    for task, host in steps:
+        found += [[(task, host)]] if task else []
+        if host:
+            found[-1].append(("", host))
+    assert [[step[0], *sorted(step[1:])] for step in found] == [[(task, ""), *hosts] for _batch in batches for task, hosts in expected.items()]
+
+
+def test_the_wait_is_for_directors_that_have_connections(drain):
+    done = drain({**LEFT, "drained": False}, "-e", "drain_hosts=web2")
+    assert len(re.findall(r"changed: \[lb\d\]", done.stdout.partition("TASK [Wait for the connections")[2].partition("TASK")[0])) == 3
+
+
+def test_a_refusal_stops_everything(drain):
+    done = drain({"failed": True, "msg": "Nothing would be left"}, succeeds=False)
+    assert "Nothing would be left" in done.line and "Take out" not in done.line and "at work" not in done.line
