@@ -154,6 +154,7 @@ def drain_lines(extent):
     for number in extent.directors:
         say(f"drain over {number} directors, {extent.drain_rounds} rounds")
         taken = drain.compare(number, extent.drain_rounds)
+        say(", ".join(f"{way}: {' '.join(map(report.seconds, seconds))}" for way, seconds in taken.items()))
         name = f"over {number} director{'s' if number > 1 else ''}"
         limit = 1 / 4 if number >= 10 else None
         lines.append(report.Line("drain.yml, one real server out and back", name, taken["ours"], "before ipvs_drain", taken["before"], limit))
