@@ -130,7 +130,7 @@ _SERVERS = r"""
 servers:
   description:
     - The real servers of the service. Each is made or edited to have what is given here.
-    - A server that is not listed is left alone, unless O(purge_servers=true).
+    - A server that is not listed is left alone, unless C(purge_servers=true).
   type: list
   elements: dict
   suboptions:

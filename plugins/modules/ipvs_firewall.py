@@ -20,6 +20,12 @@ description:
 author:
   - Contributors to the lvs.ipvs project (@lvs-project)
 options:
+  services:
+    description:
+      - The virtual services with their real servers, in the form that M(lvs.ipvs.ipvs_table) takes. Their ports are opened in firewalld, and
+        their servers say what O(snat) and O(notrack) are for. The whole list is checked before anything is touched.
+    type: list
+    elements: dict
   marks:
     description:
       - Which packets get which firewall mark.

@@ -50,8 +50,8 @@ def firewall(lab, tmp_path):
     (tmp_path / "inventory.yml").write_text(lab.inventory())
 
     def run(options, *words):
-        play = ["director", "-i", tmp_path / "inventory.yml", "-m", "lvs.ipvs.ipvs_firewall", "-a", json.dumps(options), "--diff", *words]
-        done = ansible("ansible", *play, home=tmp_path, LVS_LAB_CACHE=str(cache_dir()), ANSIBLE_STDOUT_CALLBACK="ansible.builtin.oneline")
+        play = ["director", "-i", tmp_path / "inventory.yml", "-m", "lvs.ipvs.ipvs_firewall", "-a", json.dumps(options), *words]
+        done = ansible("ansible", *play, home=tmp_path, LVS_LAB_CACHE=str(cache_dir()))
         return json.loads(done.stdout[done.stdout.index("{") :])
 
     def firewall(**options):
@@ -98,7 +98,7 @@ def test_silent_before_answers_after_closed_when_the_service_goes(lab, firewall)
     assert not answers(lab, 8001)
     say(lab, "firewall-cmd -q --add-service=https")  # the reload has forgotten it
     assert say(lab, "firewall-cmd --list-all; firewall-cmd --permanent --list-all") == before
-    assert say(lab, "ls -A /var/lib/lvs-ipvs; ls /etc/ipvs-firewall.nft /etc/systemd/system/ipvs-firewall.service 2>/dev/null || true") == ""
+    assert say(lab, "ls -A /var/lib/ipvs-firewall; ls /etc/ipvs-firewall.nft /etc/systemd/system/ipvs-firewall.service 2>/dev/null || true") == ""
 
 
 def test_beside_nftables_service_and_over_a_reboot(lab, firewall):

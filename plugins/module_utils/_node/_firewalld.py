@@ -15,7 +15,7 @@ from typing import NamedTuple
 from ansible_collections.lvs.ipvs.plugins.module_utils._node import _nftables, _own_files, _programs
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError
 
-RECORD = "/var/lib/lvs-ipvs/firewalld.json"
+RECORD = "/var/lib/ipvs-firewall/firewalld.json"
 _AT_ONCE = 100  # rules in one command line
 _PLACES = ((), ("--permanent",))
 _NAMES = {(): "running", ("--permanent",): "permanent"}

@@ -201,7 +201,8 @@ def listing(context):
     if not installed():
         return ""
     status, output, errors = _nft(context, ["--stateless", "list", "table"] + TABLE.split())
-    if status and "No such file or directory" not in errors:
+    # The reason that nft gives is in the language of the user.
+    if status and "table %s" % TABLE in _nft(context, ["list", "tables"])[1].splitlines():
         raise IpvsError("nft list table %s failed: %s" % (TABLE, _brief(errors)))
     return "" if status else output
 

@@ -95,7 +95,7 @@ def _manage(options, context):
 
 def _kept(text, context):
     """([Change] of our files, our Unit) for the rules of this text."""
-    unit_text = UNIT_TEXT % {"nft": _nftables.installed(), "file": _nftables.FILE, "table": _nftables.TABLE}
+    unit_text = UNIT_TEXT % {"nft": _nftables.installed() or "/usr/sbin/nft", "file": _nftables.FILE, "table": _nftables.TABLE}
     files = _own_files.plan(
         [
             _own_files.File(_nftables.FILE, None if text is None else _HEADER + text, 0o600),
