@@ -14,7 +14,8 @@ description:
   - Masquerades clients that are in the same network as their NAT servers, and takes packets out of connection tracking.
   - Keeps all of that in one nftables table of its own, C(inet lvs_ipvs), which is replaced in one step. No other table is touched.
     Where none of it is asked for, there is no table, and nothing is written.
-  - The unit C(ipvs-firewall.service) loads the table at boot, and again after C(nftables.service) has flushed the rules.
+  - The unit C(ipvs-firewall.service) loads the table at boot. With C(ipvs-firewall-again.service) it does so again after C(nftables.service) has
+    flushed the rules.
   - Where firewalld runs, opens the ports of the virtual services, in its running and its permanent configuration, and closes what it has opened
     once the service is no longer listed.
 author:

@@ -98,7 +98,7 @@ def test_silent_before_answers_after_closed_when_the_service_goes(lab, firewall)
     assert not answers(lab, 8001)
     say(lab, "firewall-cmd -q --add-service=https")  # the reload has forgotten it
     assert say(lab, "firewall-cmd --list-all; firewall-cmd --permanent --list-all") == before
-    assert say(lab, "ls -A /var/lib/ipvs-firewall; ls /etc/ipvs-firewall.nft /etc/systemd/system/ipvs-firewall.service 2>/dev/null || true") == ""
+    assert say(lab, "ls -A /var/lib/ipvs-firewall; ls -d /etc/ipvs-firewall* /etc/systemd/system/ipvs-firewall* 2>/dev/null || true") == ""
 
 
 def test_beside_nftables_service_and_over_a_reboot(lab, firewall):
@@ -116,4 +116,5 @@ def test_beside_nftables_service_and_over_a_reboot(lab, firewall):
     say(lab, "systemctl is-system-running --wait")
     assert "meta mark set 0x00000007" in say(lab, "nft list table inet lvs_ipvs") and "chain input" in say(lab, "nft list table inet filter")
     firewall(state="absent")
+    assert say(lab, "ls -d /etc/ipvs-firewall* /etc/systemd/system/*/ipvs-firewall* /etc/systemd/system/ipvs-firewall* 2>/dev/null || true") == ""
     assert say(lab, "nft list tables") == "table inet filter\n" and say(lab, "systemctl --failed --no-legend") == ""

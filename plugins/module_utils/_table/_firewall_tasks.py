@@ -24,7 +24,7 @@ Description=Packet marks and address translation for IPVS
 After=nftables.service firewalld.service
 Before=network-pre.target
 Wants=network-pre.target
-# nftables.service takes away every table when it starts, stops and reloads.
+# nftables.service takes away every table when it starts, stops and reloads. For its start see ipvs-firewall-again.service.
 PartOf=nftables.service
 ReloadPropagatedFrom=nftables.service
 
@@ -38,7 +38,22 @@ ExecStop=%(nft)s "table %(table)s; delete table %(table)s"
 [Install]
 WantedBy=multi-user.target nftables.service
 """
+AGAIN = "ipvs-firewall-again.service"
+# To start a unit that is active does nothing, and that is what ipvs-firewall.service is when nftables.service is started later on.
+AGAIN_TEXT = """# Made by the Ansible module lvs.ipvs.ipvs_firewall.
+[Unit]
+Description=Packet marks and address translation for IPVS, after nftables.service has started
+After=nftables.service ipvs-firewall.service
+
+[Service]
+Type=oneshot
+ExecStart=%(nft)s --file %(file)s
+
+[Install]
+WantedBy=nftables.service
+"""
 _HEADER = "# Made by the Ansible module lvs.ipvs.ipvs_firewall; %s loads it.\n" % _nftables.UNIT
+_TEXTS = {_nftables.UNIT: UNIT_TEXT, AGAIN: AGAIN_TEXT}
 _CONNTRACK = "/proc/sys/net/ipv4/vs/conntrack"
 _PORTS = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?\Z")
 _GATEWAY = 0x2  # RTF_GATEWAY of linux/route.h
@@ -69,13 +84,13 @@ def _manage(options, context):
 
     # In an image build there may be no nftables to ask.
     found, wanted = (_nftables.listing(context), _nftables.as_listed(text, context)) if options["load"] else ("", text or "")
-    files, unit = _kept(text, context) if options["persist"] else ([], None)
+    files, units = _kept(text, context) if options["persist"] else ([], [])
     firewalld = None
     if options["firewalld"] and not options["netns"] and _firewalld.running(context):
         firewalld = _firewalld.plan(desired.open, options["zones"] or [], context)
 
     table = _nftables.differences(found, wanted) if options["load"] else []
-    boot = _own_files.differences(files) + _unit_differences(unit, text, options["load"])
+    boot = _own_files.differences(files) + _unit_differences(units, text, options["load"])
     differences = table + boot + (_firewalld.differences(firewalld) if firewalld else [])
     conflicts = [] if absent else _conflicts(desired, context)
     for conflict in conflicts:
@@ -85,7 +100,7 @@ def _manage(options, context):
         if firewalld and (firewalld.steps or firewalld.opened != _firewalld.read_record()):
             _firewalld.apply(firewalld, context)
         if table or boot:
-            _put(text, files, unit, table, options["load"], context)
+            _put(text, files, units, table, options["load"], context)
     values = {"differences": differences, "conflicts": conflicts, "rules": wanted}
     before, after = found + _own_files.shown([change.found for change in files]), wanted + _own_files.shown([change.wanted for change in files])
     if firewalld:
@@ -94,39 +109,37 @@ def _manage(options, context):
 
 
 def _kept(text, context):
-    """([Change] of our files, our Unit) for the rules of this text."""
-    unit_text = UNIT_TEXT % {"nft": _nftables.installed() or "/usr/sbin/nft", "file": _nftables.FILE, "table": _nftables.TABLE}
-    files = _own_files.plan(
-        [
-            _own_files.File(_nftables.FILE, None if text is None else _HEADER + text, 0o600),
-            _own_files.File(_units.FOLDER + _nftables.UNIT, None if text is None else unit_text),
-        ]
-    )
+    """([Change] of our files, [Unit] of ours) for the rules of this text."""
+    words = {"nft": _nftables.installed() or "/usr/sbin/nft", "file": _nftables.FILE, "table": _nftables.TABLE}
+    wanted = [_own_files.File(_nftables.FILE, None if text is None else _HEADER + text, 0o600)]
+    wanted += [_own_files.File(_units.FOLDER + name, None if text is None else each % words) for name, each in _TEXTS.items()]
+    files = _own_files.plan(wanted)
     if text is None and not files:
-        return files, None
+        return files, []
     if not _programs.find("systemctl"):
         raise IpvsError("the boot restores the rules by a unit of systemd, which is not on this node: set persist to false")
-    return files, _units.state(_nftables.UNIT, context)
+    return files, [_units.state(name, context) for name in _TEXTS]
 
 
-def _unit_differences(unit, text, load):
-    if unit is None:
-        return []
+def _unit_differences(units, text, load):
     if text is None:
-        return ["%s is enabled and no longer needed" % _nftables.UNIT] if unit.enabled else []
-    differences = [] if unit.enabled else ["%s is not enabled" % _nftables.UNIT]
-    return differences + (["%s is not active" % _nftables.UNIT] if load and _units.running() and not unit.active else [])
+        return ["%s is enabled and no longer needed" % unit.name for unit in units if unit.enabled]
+    differences = ["%s is not enabled" % unit.name for unit in units if not unit.enabled]
+    idle = [unit.name for unit in units if unit.name == _nftables.UNIT and not unit.active] if load and _units.running() else []
+    return differences + ["%s is not active" % name for name in idle]
 
 
-def _put(text, files, unit, table, load, context):
-    if unit is not None and text is None:
-        if unit.there:
-            _units.stop(_nftables.UNIT, context)
+def _put(text, files, units, table, load, context):
+    if units and text is None:
+        for unit in units:
+            if unit.there:
+                _units.stop(unit.name, context)
         _own_files.write(files, context)
         _units.reload_manager(context)
-    elif unit is not None:
+    elif units:
         _own_files.write(files, context)
-        _units.enable(_nftables.UNIT, context)
+        for unit in units:
+            _units.enable(unit.name, context)
         if load and _units.running():
             _units.start(_nftables.UNIT, context)
             return
