@@ -8,6 +8,8 @@ systemd-networkd, when it starts and when it configures an interface anew, remov
 told to keep them, so nothing is lost: routes and rules by a file in networkd.conf.d, the addresses of an interface by one beside the .network
 file that applies to it. ``KeepConfiguration=static`` keeps only addresses that never expire or become deprecated, and ours of IPv6 are
 deprecated, so that no connection starts from them: these need ``yes``. So does an interface with DHCP, or it would lose its own address.
+The kernel drops the routes through an interface with its last address, which goes with the carrier: they are given to systemd-networkd as
+its own, and come back with the address.
 
 NetworkManager has no such setting: what it brings up, it brings up without what others have added. Its dispatcher has our unit put back
 what is missing, at once. What it takes down stays down until then.
@@ -24,7 +26,7 @@ import re
 import shlex
 from typing import Dict, List, NamedTuple, Optional
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._node import _own_files, _units
+from ansible_collections.lvs.ipvs.plugins.module_utils._node import _network_lines, _own_files, _units
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError
 
 NETWORKD = "systemd-networkd.service"
@@ -73,11 +75,11 @@ class Found(NamedTuple):
 
 class Subject(NamedTuple):
     """What lines add to the network. ``made``: interfaces; ``holders``: {interface of somebody else: whether an IPv6 address is added};
-    ``gateways``: of routes; ``anything``: whether there are lines at all."""
+    ``routes``: lines; ``anything``: whether there are lines at all."""
 
     made: List[str]
     holders: Dict[str, bool]
-    gateways: List[str]
+    routes: List
     anything: bool
 
 
@@ -91,8 +93,11 @@ def subject(lines):
     for line in lines:
         if line.kind == "address" and line.words[2] not in made:
             holders[line.words[2]] = holders.get(line.words[2], False) or ":" in line.words[0]
-    gateways = sorted({line.words[line.words.index("via") + 1] for line in lines if line.kind == "route"})
-    return Subject(sorted(made), holders, gateways, bool(lines))
+    return Subject(sorted(made), holders, [line for line in lines if line.kind == "route"], bool(lines))
+
+
+def _gateway(line):
+    return _network_lines.settings_of(line)["via"]
 
 
 def keep(network, ipv6):
@@ -105,19 +110,20 @@ def keep(network, ipv6):
 
 
 def wanted(owner, about, ways, found):
-    """{path: (text, mode)} of the files of this owner. ``about``: the Subject; ``ways``: interfaces that routes of ours lead through."""
+    """{path: (text, mode)} of the files of this owner. ``about``: the Subject; ``ways``: {gateway: interface that leads there}."""
     texts = {}
     head = "# %s; changes are overwritten.\n" % owner.mark
-    holders = dict(dict.fromkeys(sorted(ways), False), **about.holders)
+    holders = dict(dict.fromkeys(sorted(ways.values()), False), **about.holders)
     if found.networks is not None:
         managed = {name: found.networks[name] for name in holders if name in found.networks}
         for name, network in managed.items():
+            routes = [line for line in about.routes if ways.get(_gateway(line)) == name]
             value = keep(network, holders[name])
-            if value:
+            text = ("[Network]\nKeepConfiguration=%s\n" % value if value else "") + "".join(map(_route, routes))
+            if text:
                 # That of two owners which keeps more has the last word.
-                path = "%s%s.d/9%d-%s.conf" % (_NETWORKS, os.path.basename(network.path), value == "yes", owner.name)
-                texts[path] = (head + "[Network]\nKeepConfiguration=%s\n" % value, 0o644)
-        if managed or any(about.gateways):
+                texts["%s%s.d/9%d-%s.conf" % (_NETWORKS, os.path.basename(network.path), value == "yes", owner.name)] = (head + text, 0o644)
+        if managed or about.routes:
             conf = head + "[Network]\nManageForeignRoutes=no\nManageForeignRoutingPolicyRules=no\n"
             texts["/etc/systemd/networkd.conf.d/90-%s.conf" % owner.name] = (conf, 0o644)
         if about.made:
@@ -132,6 +138,13 @@ def wanted(owner, about, ways, found):
             names = ";".join("interface-name:=" + name for name in about.made)
             texts["/etc/NetworkManager/conf.d/90-%s.conf" % owner.name] = (head + "[keyfile]\nunmanaged-devices+=%s\n" % names, 0o644)
     return texts
+
+
+def _route(line):
+    """The section for a line of kind route."""
+    settings = _network_lines.settings_of(line)
+    destination = "" if settings["to"] == "default" else "Destination=%s\n" % settings["to"]
+    return "\n[Route]\n%sGateway=%s\nTable=%d\n" % (destination, settings["via"], settings["table"])
 
 
 def network_files(text):
@@ -168,7 +181,8 @@ def files(owner, lines, node, context):
     if not about.anything:
         return [_own_files.File(path, None) for path in there]
     found = read(context)
-    ways = set(node.routes_to(about.gateways).values()) if about.gateways and (found.network_manager or found.networks) else ()
+    gateways = sorted({_gateway(line) for line in about.routes})
+    ways = node.routes_to(gateways) if gateways and (found.network_manager or found.networks) else {}
     texts = wanted(owner, about, ways, found)
     listed = [_own_files.File(path, text, mode) for path, (text, mode) in texts.items()]
     # A manager that happens not to run keeps what it was given.
