@@ -36,6 +36,8 @@ TUNNELS = frozenset(("tunl0", "sit0", "ip6tnl0", "gre0", "ip6gre0"))
 _NETWORKS = "/etc/systemd/network/"
 _FOLDERS = ("/usr/lib/systemd/network", "/usr/local/lib/systemd/network", "/run/systemd/network", "/etc/systemd/network")  # the last one counts
 _OUR_DROP_IN = re.compile(r"9[01]-ipvs-.*\.conf")
+_ADDRESSES = re.compile(r"(?m)^ +Address: (.*(?:\n +(?!.*: )\S.*)*)")  # one on each line; no other line lacks a name and a colon
+_KERNELS_OWN = ("127.", "::1", "fe80:")
 _TRUE = ("yes", "true", "1", "on", "y", "t")
 _FALSE = ("no", "false", "0", "off", "n", "f", "")
 _HOOK = """\
@@ -59,11 +61,13 @@ exec systemctl --no-block try-reload-or-restart %(unit)s
 
 
 class Network(NamedTuple):
-    """How systemd-networkd configures an interface. ``path``: its .network file; ``keep``: KeepConfiguration without ours; ``dhcp``: IPv4."""
+    """How systemd-networkd configures an interface. ``path``: its .network file; ``keep``: KeepConfiguration without ours; ``dhcp``: IPv4;
+    ``in_use``: whether it has addresses that the kernel does not give by itself."""
 
     path: str
     keep: str
     dhcp: bool
+    in_use: bool = True
 
 
 class Found(NamedTuple):
@@ -147,13 +151,16 @@ def _route(line):
     return "\n[Route]\n%sGateway=%s\nTable=%d\n" % (destination, settings["via"], settings["table"])
 
 
-def network_files(text):
-    """{interface: path of its .network file} of the output of ``networkctl status``, without interfaces that are not managed."""
+def managed_by(text):
+    """{interface: (path of its .network file, whether it has addresses that the kernel does not give by itself)} of the output of
+    ``networkctl status``, without interfaces that are not managed."""
     found = {}
     for part in re.split(r"(?m)^\W*\d+: ", text)[1:]:
         path = re.search(r"(?m)^ *Network File: (/.*)$", part)
         if path and not re.search(r"(?m)^ *State: .*\(unmanaged\)", part):
-            found[part.split(None, 1)[0]] = path.group(1).strip()
+            addresses = _ADDRESSES.search(part)
+            words = [line.split()[0] for line in addresses.group(1).splitlines() if line.strip()] if addresses else []
+            found[part.split(None, 1)[0]] = (path.group(1).strip(), any(not word.startswith(_KERNELS_OWN) for word in words))
     return found
 
 
@@ -216,10 +223,10 @@ def _networks(context):
     if status:
         raise IpvsError("networkctl status failed, so what systemd-networkd manages is not known: %s" % " ".join(errors.split()))
     networks = {}
-    for name, path in network_files(output).items():
+    for name, (path, in_use) in managed_by(output).items():
         texts = [_own_files.read(each).text or "" for each in [path] + _drop_ins(path)]
         dhcp = setting(texts, "DHCP").lower() in _TRUE + ("ipv4", "both", "v4")
-        networks[name] = Network(path, setting(texts, "KeepConfiguration"), dhcp)
+        networks[name] = Network(path, setting(texts, "KeepConfiguration"), dhcp, in_use)
     return networks
 
 
@@ -264,7 +271,7 @@ def _exposed(network):
     name = os.path.basename(network.path)
     ours = [_own_files.read(each).text or "" for each in sorted(glob.glob("%s%s.d/9[01]-ipvs-*.conf" % (_NETWORKS, glob.escape(name))))]
     kept = setting(ours, "KeepConfiguration") or network.keep
-    return kept.lower() not in _TRUE and (kept != "static" or network.dhcp)
+    return network.in_use and kept.lower() not in _TRUE and (kept != "static" or network.dhcp)
 
 
 def _run(command, context):
