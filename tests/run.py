@@ -40,7 +40,7 @@ ENVIRONMENT = {
     "PATH": f"{ROOT / '.venv/bin'}:{os.environ['PATH']}",
 }
 FAST = ("unit", "lint", "roles", "kube-node", "integration")
-LONG: tuple[str, ...] = ()
+LONG: tuple[str, ...] = ("molecule-networkd", "molecule-networkmanager")
 """Stages for which ``make test`` has no time."""
 RUNNING: set[int] = set()  # process groups
 INTERRUPTED = threading.Event()

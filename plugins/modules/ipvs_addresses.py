@@ -17,6 +17,8 @@ description:
     have added are never touched.
   - The addresses are kept in C(/etc/ipvs-director.conf). The unit C(ipvs-director.service) adds them at boot, after the services of IPVS
     are back, and removes them at shutdown, before the services go.
+  - Where systemd-networkd or NetworkManager runs, it is told to keep the addresses, or to have them put back, in files of its own
+    that are named after the unit. To read them, systemd-networkd is restarted if that loses nothing; otherwise the task warns.
   - Where no address is listed and this module has added none, nothing is written.
 options:
   addresses:

@@ -22,6 +22,8 @@ description:
     up is never touched. Kernel modules stay loaded until the next boot.
   - Everything is in C(/etc/ipvs-real-server.conf), which the unit C(ipvs-real-server.service) reads, and in files of the same name in
     C(/etc/sysctl.d) and C(/etc/modules-load.d). A node that needs nothing has none of these files.
+  - Where systemd-networkd or NetworkManager runs, it is told to keep what the node needs, or to have it put back, in files of its own
+    that are named after the unit. To read them, systemd-networkd is restarted if that loses nothing; otherwise the task warns.
 options:
   services:
     description:
