@@ -40,7 +40,7 @@ ENVIRONMENT = {
     "PATH": f"{ROOT / '.venv/bin'}:{os.environ['PATH']}",
 }
 FAST = ("unit", "lint", "roles", "kube-node", "integration")
-LONG: tuple[str, ...] = ("molecule-networkd", "molecule-networkmanager")
+LONG: tuple[str, ...] = ("firewall", "molecule-networkd", "molecule-networkmanager")
 """Stages for which ``make test`` has no time."""
 RUNNING: set[int] = set()  # process groups
 INTERRUPTED = threading.Event()
@@ -122,12 +122,13 @@ STAGES = [
     )),
     Stage("firewall", "ipvs_firewall on a kernel with nftables", (
         (*LAB[:-1], "--kernel", "nft", "--", *pytest("firewall", "tests/firewall")),
+        pytest("firewall-machines", "-m", "nft", "tests/machines", "tests/lab/tests"),
     )),
     Stage("integration-old", "the same with older versions of pyroute2", tuple(
         (*LAB, *pyroute2(version), *pytest(f"integration-{version}", "-m", "not once", "tests/integration")) for version in ("0.7.2", "0.6.13")
     )),
-    Stage("lab", "the lab itself", (pytest("lab", "tests/lab/tests"),)),
-    Stage("machines", "playbooks on whole machines", (pytest("machines", "tests/machines"),)),
+    Stage("lab", "the lab itself", (pytest("lab", "-m", "not nft", "tests/lab/tests"),)),
+    Stage("machines", "playbooks on whole machines", (pytest("machines", "-m", "not nft", "tests/machines"),)),
     *(
         Stage(
             f"molecule-{name}",

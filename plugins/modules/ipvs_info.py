@@ -88,23 +88,23 @@ EXAMPLES = r"""
 RETURN = r"""
 loaded:
   description: Whether the kernel has IPVS loaded. Where it hasn't, there is nothing else to tell.
-  returned: success
+  returned: with O(table)
   type: bool
 version:
   description: The version of IPVS in the kernel. V(null) where it isn't loaded.
-  returned: success
+  returned: with O(table)
   type: str
   sample: 1.2.1
 connection_table_size:
   description: The number of rows in the connection hash table. V(null) where IPVS isn't loaded.
-  returned: success
+  returned: with O(table)
   type: int
   sample: 4096
 services:
   description:
     - The virtual services with their real servers, in the form that M(lvs.ipvs.ipvs_table) takes, sorted.
     - An empty list where there are none.
-  returned: success
+  returned: with O(table)
   type: list
   elements: dict
   contains:
@@ -352,13 +352,13 @@ lacks:
   sample: []
 idle_servers:
   description: The servers that get no new connections because their weight is 0, as text for people.
-  returned: success
+  returned: with O(table)
   type: list
   elements: str
   sample: ["198.51.100.11:80 of tcp 203.0.113.80:80"]
 timeouts:
   description: The connection timeouts in seconds. V(null) where IPVS isn't loaded.
-  returned: success
+  returned: with O(table)
   type: dict
   contains:
     tcp:
@@ -375,7 +375,7 @@ timeouts:
       returned: always
 sync_daemons:
   description: The sync daemons that run, with the options of M(lvs.ipvs.ipvs_sync_daemon).
-  returned: success
+  returned: with O(table)
   type: list
   elements: dict
   contains:

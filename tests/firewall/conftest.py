@@ -12,7 +12,7 @@ import time
 import pytest
 
 from ansible_collections.lvs.ipvs.plugins.module_utils._node import _netns
-from tests.integration.conftest import Ipvs, new_netns, pytest_configure  # noqa: F401 -- its markers
+from tests.integration.conftest import Ipvs, new_netns
 
 DIRECTOR, CLIENT, SERVER, VIP = "198.51.100.1", "198.51.100.20", "198.51.100.11", "198.51.100.80"
 PORTS = (80, 443)

@@ -31,10 +31,6 @@ OBJECTS = ("service", "server", "services", "timeouts", "sync_daemon")
 """The return values that hold the object a module is about."""
 
 
-def pytest_configure(config):
-    config.addinivalue_line("markers", "once: needs no run with each version of pyroute2")
-
-
 def loaded():
     """The names of the kernel's modules that are loaded."""
     with open("/proc/modules") as modules:

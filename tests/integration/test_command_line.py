@@ -59,7 +59,7 @@ def test_a_playbook(ipvs, ansible, playbook):
         output = ansible("ansible-playbook", "--diff", playbook).output
         # the first table adds a service, the second takes it away again
         assert "+-A -t 203.0.113.81:80 -s rr" in output and "--A -t 203.0.113.81:80 -s rr" in output
-        assert recap(output) == {"ok": 5, "changed": 2}
+        assert recap(output) == {"ok": 6, "changed": 2}
         assert "198.51.100.11: 0" in output
         assert ipvs.is_empty(), "the defaults of the action group were not used"
     assert ipvs.saved() == sorted(RULES.splitlines())

@@ -31,6 +31,8 @@ printf '%s\\n' '-A -t 203.0.113.80:80 -s rr' '-a -t 203.0.113.80:80 -r 198.51.10
 ip address add 203.0.113.80/32 dev eth1
 """
 
+pytestmark = pytest.mark.nft
+
 
 @pytest.fixture(scope="module")
 def lab():

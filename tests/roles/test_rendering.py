@@ -47,6 +47,7 @@ def test_packages(rendered, name):
     *_facts, source, pip, kernel = DISTRIBUTIONS[name]
     wanted = ["python3-pyroute2"] if source == "package" else pip
     assert rendered[name] == {
+        "source": source,
         "director": ["ipvsadm", *wanted],
         "director_without_ipvs": ["ipvsadm", *wanted, *kernel],
         "director_other_source": ["ipvsadm", *(pip if source == "package" else ["python3-pyroute2"])],

@@ -107,19 +107,19 @@ def test_two_marks_for_one_packet(one, other, meet):
 
 
 RULESET = """table inet lvs_ipvs {
-	chain mark_in {
-		ct state invalid drop
-	}
+    chain mark_in {
+        ct state invalid drop
+    }
 }
 table ip filter {
-	chain INPUT {
-		type filter hook input priority filter; policy accept;
-		ct state related,established accept
-		meta l4proto tcp ct state invalid counter drop
-		ct state invalid log prefix "drop me"
-		ct state { invalid, untracked } reject with icmpx admin-prohibited
-		ct state new drop
-	}
+    chain INPUT {
+        type filter hook input priority filter; policy accept;
+        ct state related,established accept
+        meta l4proto tcp ct state invalid counter drop
+        ct state invalid log prefix "drop me"
+        ct state { invalid, untracked } reject with icmpx admin-prohibited
+        ct state new drop
+    }
 }
 """
 

@@ -25,8 +25,8 @@ def place(method="dr", vip=VIP, address=OWN, **fields):
     return real_server.Place(**{"vip": vip, "protocol": 6, "port": 80, "address": address, "method": method, **fields})
 
 
-def needs(places, interfaces=INTERFACES, recorded="", **options):
-    given_options = real_server.settings({**OPTIONS, **options}, places, interfaces, _network_lines.parse(recorded))
+def needs(places, interfaces=None, recorded="", **options):
+    given_options = real_server.settings({**OPTIONS, **options}, places, interfaces or INTERFACES, _network_lines.parse(recorded))
     return real_server.needs(places, given_options)
 
 

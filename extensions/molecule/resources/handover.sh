@@ -11,7 +11,10 @@ ipv6=$(ip -o -6 address show dev eth0 scope global | awk '{print $4; exit}')
 gateway4=$(ip -4 route show default dev eth0 | awk '{print $3; exit}')
 gateway6=$(ip -6 route show default dev eth0 | awk '{print $3; exit}')
 
-printf '#!/bin/sh\nexec ip -n wire link set inner "$1"\n' >/usr/local/sbin/wire
+cat >/usr/local/sbin/wire <<'END'
+#!/bin/sh
+exec ip -n wire link set inner "$1"
+END
 chmod 755 /usr/local/sbin/wire
 systemctl disable --quiet lab-net.service # it has run, and at the next boot the manager is there
 

@@ -58,6 +58,7 @@ def test_a_line_that_the_source_does_not_take_ends_the_build(tmp_path):
     assert not list(out.iterdir())
 
 
+@pytest.mark.nft
 def test_one_command_on_it_has_ipvs_and_nftables_for_every_family():
     script = """
         set -eu
@@ -75,6 +76,7 @@ def test_one_command_on_it_has_ipvs_and_nftables_for_every_family():
     assert done.stdout.split() == ["ip_vs_twos", kernels.kernel("nft").modules.name]
 
 
+@pytest.mark.nft
 def test_a_machine_boots_it_and_installs_firewalls():
     with Lab("t-nft") as lab:
         lab.up(["m1:kernel=nft"])
