@@ -114,6 +114,11 @@ def test_routes_become_those_of_networkd():
     assert said(texts[DROP_IN % (90, "real-server")][0]) == ["[Network]", "KeepConfiguration=static", *routes]
 
 
+def test_a_file_for_several_interfaces_has_no_routes():
+    texts = wanted(ROUTE, RULE, owner=SERVER, networks={"eth0": LAN, "eth1": LAN}, ways={"198.51.100.11": "eth0"})
+    assert said(texts[DROP_IN % (90, "real-server")][0]) == ["[Network]", "KeepConfiguration=static"]
+
+
 def test_rules_are_kept_though_networkd_manages_no_interface_of_theirs():
     assert sorted(wanted(ROUTE, RULE, owner=SERVER, networks={}, ways={"198.51.100.11": "eth7"})) == [CONF % "real-server"]
 

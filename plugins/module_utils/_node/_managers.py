@@ -121,7 +121,9 @@ def wanted(owner, about, ways, found):
     if found.networks is not None:
         managed = {name: found.networks[name] for name in holders if name in found.networks}
         for name, network in managed.items():
-            routes = [line for line in about.routes if ways.get(_gateway(line)) == name]
+            # A file that applies to other interfaces as well would send each of them looking for the gateway.
+            alone = [each.path for each in found.networks.values()].count(network.path) == 1
+            routes = [line for line in about.routes if alone and ways.get(_gateway(line)) == name]
             value = keep(network, holders[name])
             text = ("[Network]\nKeepConfiguration=%s\n" % value if value else "") + "".join(map(_route, routes))
             if text:
