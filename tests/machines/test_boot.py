@@ -82,12 +82,12 @@ def test_boots(lab, site):
     assert have("director", "eth0") == {VIP, VIP6} and have("director", "late0") == {LATE} and have("rs1", "late0") == {VIP, VIP6}
     boot()
     assert {name: failed(name) for name in UNITS} == {name: [unit] for name, unit in UNITS.items()}
-    assert complaints("director") == [f'FAILED: address {LATE}/32 dev late0 announce: Cannot find device "late0"']
+    assert complaints("director") == [f'FAILED: address {LATE}/32 dev late0 announce: there is no interface late0']
     assert have("director", "eth0") == {VIP, VIP6}
     assert complaints("rs1") == [
-        'FAILED: link late0: Cannot find device "late0"',
-        f'FAILED: address {VIP}/32 dev late0: Cannot find device "late0"',
-        f'FAILED: address {VIP6}/128 dev late0: Cannot find device "late0"',
+        'FAILED: link late0: no interface with this name',
+        f'FAILED: address {VIP}/32 dev late0: there is no interface late0',
+        f'FAILED: address {VIP6}/128 dev late0: there is no interface late0',
     ]
     assert "net.ipv4.conf.all.arp_ignore = 1" in say("rs1", "sysctl net.ipv4.conf.all.arp_ignore")
 
