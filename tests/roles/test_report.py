@@ -53,8 +53,8 @@ DIRECTORS = {
     "lb4": {},
 }
 REAL_SERVERS = {
-    "web1": {"real_server_seen": {"places": [{}, {}], "addresses": ["203.0.113.80", "2001:db8::80"]}, "real_server_differences": []},
-    "web2": {"real_server_seen": {"places": [{}], "addresses": []}, "real_server_differences": ["missing: address 203.0.113.80/32 dev lo"]},
+    "web1": {"real_server_seen": {"places": 2, "addresses": [{"address": "203.0.113.80"}, {"address": "2001:db8::80"}]}, "real_server_differences": []},
+    "web2": {"real_server_seen": {"places": 1, "addresses": []}, "real_server_differences": ["missing: address 203.0.113.80/32 dev lo"]},
     "web3": {"real_server_problem": "director_services: []"},
 }
 
