@@ -208,20 +208,15 @@ def test_killed_at_every_step(ipvs, drain, saved_table, monkeypatch, state, step
     assert not (drain.folder / "drained.json").exists()
 
 
-def test_a_thousand_services(ipvs, drain, capsys):
+def test_a_thousand_services(ipvs, drain):
     services = [
         {"address": "203.0.113.80", "port": port, "servers": [{"address": address, "forward_method": "nat", "weight": port} for address in (RS1, RS2)]}
         for port in range(1, 1001)
     ]
     ipvs.module("ipvs_table", services=services)
-    start = time.monotonic()
     done = drain(RS1)
-    out = time.monotonic() - start
     assert len(done["commands"]) == len(done["places"]) == 1000 and done["drained"]
-    start = time.monotonic()
     assert len(drain(RS1, state="restored")["commands"]) == 1000
-    with capsys.disabled():
-        print(f"\n1,000 services: drained in {out:.2f} s, restored in {time.monotonic() - start:.2f} s")
     table = ipvs.module("ipvs_info")["services"]
     assert [server["weight"] for service in table for server in service["servers"]] == [service["port"] for service in table for _time in range(2)]
 
