@@ -152,19 +152,6 @@ def test_another_gateway_replaces_the_route():
     assert _network.superfluous(old, _network_lines.parse("route -6 default via 2001:db8::1 table 5198\n")) == old
 
 
-WORD = st.from_regex(r"[a-z0-9_./]{1,12}", fullmatch=True)
-
-
-@given(st.dictionaries(WORD, st.tuples(WORD, st.one_of(st.just(""), st.from_regex(r"[0-9]( [0-9])?", fullmatch=True)))))
-def test_settings_come_back_from_their_file(settings):
-    lines = [f"sysctl {key} {value}" for key, (value, _before) in settings.items()]
-    before = {key: was for key, (_value, was) in settings.items() if was}
-    text = real_server.sysctl_text(lines, before)
-    assert (text is None) == (not settings)
-    assert real_server.settings_in(text or "") == {key: value for key, (value, _before) in settings.items()}
-    assert real_server.before_in(text or "") == before
-
-
 @given(st.permutations([place(), place("tun"), place("nat"), place(vip=VIP6, address=OWN6), place("tun", tunnel="gue", tunnel_port=7)]))
 def test_the_order_of_the_list_makes_no_difference(places):
     options = {"nat_route": "policy", "nat_gateways": ["198.51.100.1"]}

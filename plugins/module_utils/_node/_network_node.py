@@ -257,10 +257,6 @@ class Node:
         """Why a kernel setting could not be set, None where it was."""
         return _write(path_of(key), value)
 
-    def put_back(self, key, value):
-        """As ``set``; a setting that is gone with its interface needs no putting back."""
-        return self.set(key, value) if os.path.exists(path_of(key)) else None
-
     def change(self, lines, is_up):
         """Put these lines, all of one kind, up or down; [Failure]."""
         if not lines:

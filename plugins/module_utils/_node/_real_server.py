@@ -181,31 +181,6 @@ def _subject(line):
     return re.sub(" via [^ ]+", "", _network_lines.identity(line)) if line.kind == "route" else _network_lines.identity(line)
 
 
-# The settings, and what was there before them
-
-
-def before_in(text):
-    """{key: value} that the kernel had before the settings in the text of SYSCTL_FILE."""
-    return dict(re.findall(r"(?m)^# before: (\S+) = (.*)$", text))
-
-
-def settings_in(text):
-    """{key: value} of the text of SYSCTL_FILE."""
-    return dict(re.findall(r"(?m)^([^#\s]\S*) = (.*)$", text))
-
-
-def sysctl_text(lines, before):
-    """The text of SYSCTL_FILE for these lines; None where there are no settings. ``before``: {key: value}."""
-    wanted = {line.split()[1]: line.split()[2] for line in lines if line.startswith("sysctl ")}
-    if not wanted:
-        return None
-    text = '# %s; changes are overwritten.\n# A line "before" says what the kernel had, which is put back when the line under it goes.\n' % OWNER.mark
-    for key in sorted(wanted):
-        text += "# before: %s = %s\n" % (key, before[key]) if before.get(key) else ""
-        text += "%s = %s\n" % (key, wanted[key])
-    return text
-
-
 def modules_text(names):
     """The text of MODULES_FILE; None where there are none."""
     return "# %s; changes are overwritten.\n" % OWNER.mark + "".join(name + "\n" for name in names) if names else None

@@ -11,14 +11,12 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._node import (
     _boot,
     _modules,
     _modules_load,
-    _network_lines,
-    _network_node,
     _own_files,
     _real_server,
+    _sysctl_plan,
 )
 from ansible_collections.lvs.ipvs.plugins.module_utils._table import _literals, _model
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._answer import Answer
-from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError
 
 
 def manage_real_server(options, context):
@@ -60,22 +58,20 @@ def _manage(places, options, node, context):
     wanted = _real_server.needs(places, given)
     left = []
     if not options["purge"]:
-        sysctls = _network_lines.parse("".join("sysctl %s %s\n" % each for each in _real_server.settings_in(_text(_real_server.SYSCTL_FILE)).items()))
-        before = [line for line in recorded if line.kind != "sysctl"] + sysctls
-        left = _real_server.leftovers(before, wanted.lines, node.there(before))
+        left = _real_server.leftovers(recorded, wanted.lines, node.there(recorded))
         modules = sorted({*_modules_load.names_in(_text(_real_server.MODULES_FILE)), *wanted.modules}) if left else wanted.modules
         wanted = _real_server.Needs(modules, _real_server.in_order({*left, *wanted.lines}))
     # What is missing in this kernel is found out before anything is touched.
     unloaded = _load(wanted.modules, context._replace(check_mode=True))
     text = _boot.render(owner, wanted.lines) if wanted.lines else ""
-    todo = _plan(wanted, text, node, context)
+    todo, settings = _plan(wanted, text, node, context)
     differences = ["kernel module %s is not loaded" % name for name in unloaded] + todo.differences
+    differences += _sysctl_plan.differences(settings._replace(writes=[write for write in settings.writes if write.option is None]))
     if differences and not context.check_mode:
         if unloaded:
             _load(wanted.modules, context)
-            todo = _plan(wanted, text, node, context)  # with the interfaces that the modules have brought
-        old = _old_settings(wanted)
-        _boot.apply(todo, node, context, lambda: _put_back(old, node))
+            todo, settings = _plan(wanted, text, node, context)  # with the interfaces that the modules have brought
+        _boot.apply(todo, node, context, lambda: _sysctl_plan.apply(settings, context))
     addresses = [line.words for line in todo.wanted if line.kind == "address"]
     values = {
         "places": len(places),
@@ -83,7 +79,8 @@ def _manage(places, options, node, context):
         "leftovers": left,
         "differences": differences,
     }
-    return Answer(bool(differences), values, todo.before if context.diff else None, todo.after if context.diff else None)
+    before, after = [text + _own_files.shown([change[number] for change in settings.files]) for number, text in enumerate((todo.before, todo.after))]
+    return Answer(bool(differences), values, before if context.diff else None, after if context.diff else None)
 
 
 def _text(path):
@@ -100,25 +97,9 @@ def _load(names, context):
 
 
 def _plan(wanted, text, node, context):
-    before = _real_server.before_in(_text(_real_server.SYSCTL_FILE))
-    for line in wanted.lines:
-        if line.startswith("sysctl "):
-            key = line.split()[1]
-            before.setdefault(key, " ".join(_network_node.text_of(_network_node.path_of(key)).split()))
-    extra = [
-        _own_files.File(_real_server.SYSCTL_FILE, _real_server.sysctl_text(wanted.lines, before)),
-        _own_files.File(_real_server.MODULES_FILE, _real_server.modules_text(wanted.modules)),
-    ]
-    return _boot.plan(_real_server.OWNER, text, node, context, extra)
-
-
-def _old_settings(wanted):
-    """{key: value} that go back to what they were."""
-    keys = {line.split()[1] for line in wanted.lines if line.startswith("sysctl ")}
-    return {key: value for key, value in _real_server.before_in(_text(_real_server.SYSCTL_FILE)).items() if key not in keys}
-
-
-def _put_back(old, node):
-    failed = ["%s = %s: %s" % (key, value, reason) for key, value in old.items() for reason in [node.put_back(key, value)] if reason]
-    if failed:
-        raise IpvsError("settings that could not be put back: %s" % "; ".join(failed))
+    """(Plan of ``_boot``, Plan of ``_sysctl_plan``). The boot sets the settings with the lines; the latter knows what was there before them."""
+    wishes = {words[1]: words[2] for words in map(str.split, wanted.lines) if words[0] == "sysctl"}
+    # The interface of a module that is not loaded yet comes with it.
+    settings = _sysctl_plan.plan(wishes, _real_server.SYSCTL_FILE, _real_server.OWNER.mark, coming=["net.ipv4.conf."], option="arp_interfaces")
+    extra = [_own_files.File(_real_server.MODULES_FILE, _real_server.modules_text(wanted.modules))]
+    return _boot.plan(_real_server.OWNER, text, node, context, extra), settings
