@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The text of the nftables table; nft(8) itself takes it, in a network namespace of its own."""
+"""The text of the nftables table. That nft(8) takes it is tested in tests/firewall."""
 
 from __future__ import annotations
 
 import ipaddress
-import os
-import subprocess
 
 import pytest
 from hypothesis import given
@@ -60,24 +58,6 @@ def test_the_whole_table():
         "\t}\n"
         "}\n"
     )
-
-
-def test_nft_takes_every_kind_of_rule():
-    """Its own check, without the kernel: in a namespace of its own, where an ordinary user is root, too."""
-    marks = [
-        (mark + 1, selector(network, *ports, protocol=protocol))
-        for mark, (network, protocol, ports) in enumerate(
-            (network, protocol, ports)
-            for network in ("203.0.113.80", "203.0.113.0/24", "2001:db8::80", "2001:db8::/64", "0.0.0.0/0")
-            for protocol in ("tcp", "udp", "sctp")
-            for ports in ((), (80,), (80, 443), ((8000, 8010), 9000, (1, 65535)))
-        )
-    ]
-    clients, servers = networks("198.51.100.0/24", "2001:db8::/64"), networks("198.51.100.11", "198.51.100.12", "2001:db8::11")
-    text = render(Rules(marks, [each for _mark, each in marks], clients, servers))
-    user = [] if os.geteuid() == 0 else ["--map-root-user"]
-    done = subprocess.run(["unshare", *user, "--net", "nft", "--check", "--file", "-"], input=text, text=True, capture_output=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
 
 
 @given(st.lists(st.tuples(st.integers(1, 60), st.integers(0, 9)).map(lambda pair: (pair[0], sum(pair)))))
