@@ -40,7 +40,7 @@ ENVIRONMENT = {
     "PATH": f"{ROOT / '.venv/bin'}:{os.environ['PATH']}",
 }
 FAST = ("unit", "lint", "roles", "kube-node", "integration")
-LONG: tuple[str, ...] = ("firewall", "molecule-networkd", "molecule-networkmanager")
+LONG: tuple[str, ...] = ("integration-slow", "firewall", "molecule-networkd", "molecule-networkmanager")
 """Stages for which ``make test`` has no time."""
 RUNNING: set[int] = set()  # process groups
 INTERRUPTED = threading.Event()
@@ -118,14 +118,17 @@ STAGES = [
     Stage("roles", "what of director and real_server needs no machine", (pytest("roles", "tests/roles"),)),
     Stage("kube", "kube_proxy against stand-ins for a cluster", (pytest("kube", "tests/kube", python=(".cache/kube-venv/bin/python",)),)),
     Stage("integration", "modules on a real IPVS kernel", (
-        (*LAB, *pytest("integration", "tests/integration")),
+        (*LAB, *pytest("integration", "-m", "not slow", "tests/integration")),
+    )),
+    Stage("integration-slow", "those of its tests that take long", (
+        (*LAB, *pytest("integration-slow", "-m", "slow", "tests/integration")),
     )),
     Stage("firewall", "ipvs_firewall on a kernel with nftables", (
         (*LAB[:-1], "--kernel", "nft", "--", *pytest("firewall", "tests/firewall")),
         pytest("firewall-machines", "-m", "nft", "tests/machines", "tests/lab/tests"),
     )),
     Stage("integration-old", "the same with older versions of pyroute2", tuple(
-        (*LAB, *pyroute2(version), *pytest(f"integration-{version}", "-m", "not once", "tests/integration")) for version in ("0.7.2", "0.6.13")
+        (*LAB, *pyroute2(version), *pytest(f"integration-{version}", "-m", "not once and not slow", "tests/integration")) for version in ("0.7.2", "0.6.13")
     )),
     Stage("lab", "the lab itself", (pytest("lab", "-m", "not nft", "tests/lab/tests"),)),
     Stage("machines", "playbooks on whole machines", (pytest("machines", "-m", "not nft", "tests/machines"),)),

@@ -181,6 +181,7 @@ def test_what_an_earlier_version_left_is_taken_over(node):
     assert not os.path.exists(FILES[2] + ".py") and have() == OWN | {"203.0.113.80/32"}
 
 
+@pytest.mark.slow
 def test_ten_thousand_addresses(node):
     literals = [f"203.0.{100 + number // 250}.{number % 250}" for number in range(1, 5_001)] + [f"2001:db8::{number:x}" for number in range(2, 5_002)]
     done = run_module("ipvs_addresses", addresses=literals, interface="up1", wait_for_service=False, **QUIET)

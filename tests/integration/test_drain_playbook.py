@@ -11,7 +11,7 @@ import pytest
 from tests.directors import Directors
 from tests.support import ROOT, ansible
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.slow]
 
 SERVERS = {f"web{number}": f"198.51.100.1{number}" for number in (1, 2, 3)}
 LIST = [

@@ -222,6 +222,7 @@ def test_a_gateway_that_the_kernel_refuses_is_named():
 
 
 @pytest.mark.once
+@pytest.mark.slow
 def test_ten_thousand_services_and_twice_as_many_addresses():
     services = [dict(DR, address=f"203.0.{100 + number // 250}.{number % 250}") for number in range(1, 10_001)]
     services += [dict(DR6, address=f"2001:db8:1::{number:x}") for number in range(1, 10_001)]

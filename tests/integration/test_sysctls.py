@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 
 import pytest
@@ -52,7 +53,8 @@ def test_set_restored_at_boot_and_put_back(sysctls, path):
     settings = {"net.ipv4.vs.conn_reuse_mode": 0, "net.ipv4.vs.sync_threshold": "5 80", "net.ipv4.conf.*.arp_ignore": 1}
     done = sysctls(services=NAT, settings=settings)
     assert values(*KEYS) == ["1", "0", "5 80", "1"]
-    assert done["settings"]["net.ipv4.conf.eth0/100.arp_ignore"] == "1" and len(done["settings"]) == 7
+    interfaces = {name.replace(".", "/") for name in os.listdir("/proc/sys/net/ipv4/conf")}  # earlier tests have loaded modules that bring some
+    assert set(done["settings"]) == {*KEYS[:3], *(f"net.ipv4.conf.{name}.arp_ignore" for name in interfaces)}
     assert oct(path.stat().st_mode) == "0o100644"
 
     # as the boot does it
