@@ -52,10 +52,10 @@ def test_what_is_lacking(monkeypatch, without):
     states = iter(["missing", "loadable"])
     monkeypatch.setattr(_equipment._kmod, "state", lambda name: next(states))
     monkeypatch.setenv("PATH", "/nowhere")
-    monkeypatch.setattr(_equipment.shutil, "which", lambda name, path: None)
+    monkeypatch.setattr(_equipment._programs, "find", lambda name: None)
     monkeypatch.setattr(_equipment._firewalld, "running", lambda context: False)
     assert _equipment.look([without], CONTEXT)["lacks"] == ["kernel_module", "ipvsadm", "pyroute2_interpreter"]
-    monkeypatch.setattr(_equipment.shutil, "which", lambda name, path: "/usr/sbin/ipvsadm")
+    monkeypatch.setattr(_equipment._programs, "find", lambda name: "/usr/sbin/ipvsadm")
     assert _equipment.look(["running"], CONTEXT)["lacks"] == []
 
 

@@ -187,7 +187,7 @@ def test_modprobe_lies(node):
 
 
 def test_no_modprobe(node, monkeypatch):
-    monkeypatch.setattr(_modules.shutil, "which", lambda name, path: None)
+    monkeypatch.setattr(_modules._programs, "find", lambda name: None)
     with pytest.raises(IpvsError, match="modprobe is not on this node: install kmod"):
         node.task(names=["ip_vs"])
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import shutil
 import sys
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._node import _firewalld, _kmod, _nftables, _units
+from ansible_collections.lvs.ipvs.plugins.module_utils._node import _firewalld, _kmod, _nftables, _programs, _units
 
 RUNNING = "running"
 """In a list of interpreters: the one that runs the module."""
@@ -19,14 +18,13 @@ RUNNING = "running"
 
 def look(interpreters, context):
     """What ipvs_info returns of a node beside its table, as a dict. ``interpreters``: where to look for pyroute2, the first choice first."""
-    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
     found = {
         "kernel_module": _kmod.state("ip_vs"),
-        "ipvsadm": shutil.which("ipvsadm", path=path),
+        "ipvsadm": _programs.find("ipvsadm"),
         "pyroute2_interpreter": next((found for found in (_with_pyroute2(each, context) for each in interpreters) if found), None),
     }
     lacks = [name for name, value in found.items() if value in (None, "missing")]
-    return dict(found, interpreter=sys.executable, nft=shutil.which("nft", path=path), firewall=_has_firewall(context), lacks=lacks)
+    return dict(found, interpreter=sys.executable, nft=_programs.find("nft"), firewall=_has_firewall(context), lacks=lacks)
 
 
 def _has_firewall(context):

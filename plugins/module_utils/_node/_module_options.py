@@ -12,8 +12,8 @@ from __future__ import annotations
 import difflib
 import os
 import re
-import shutil
 
+from ansible_collections.lvs.ipvs.plugins.module_utils._node import _programs
 from ansible_collections.lvs.ipvs.plugins.module_utils._node._modprobe import NAME, normal, read_text, settings
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import OptionError
 
@@ -81,7 +81,7 @@ def _parameter_file(module, key, kernel):
 
 def _parameters(module, kernel, context):
     """The names of a module's options, or None where modinfo does not tell."""
-    program = shutil.which("modinfo", path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"]))
+    program = _programs.find("modinfo")
     if program is None:
         return None
     status, output, _errors = context.run_command([program, "-k", kernel.release, "-F", "parm", module])

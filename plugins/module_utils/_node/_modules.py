@@ -9,10 +9,9 @@ that its file system starts at.
 from __future__ import annotations
 
 import os
-import shutil
 from typing import NamedTuple, Optional
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._node import _kmod, _modprobe, _module_options, _modules_load
+from ansible_collections.lvs.ipvs.plugins.module_utils._node import _kmod, _modprobe, _module_options, _modules_load, _programs
 from ansible_collections.lvs.ipvs.plugins.module_utils._task import _files
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._answer import Answer
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, OptionError
@@ -256,7 +255,7 @@ def _users(module, gone):
 
 
 def _run(command, load, kernel, context):
-    program = shutil.which(command[0], path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"]))
+    program = _programs.find(command[0])
     if program is None:
         raise IpvsError("%s is not on this node: install kmod" % command[0])
     status, _out, err = context.run_command([program] + command[1:])

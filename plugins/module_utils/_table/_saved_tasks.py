@@ -6,11 +6,9 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._node import _own_files, _units
+from ansible_collections.lvs.ipvs.plugins.module_utils._node import _own_files, _programs, _units
 from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model, _saved, _saved_boot, _session
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._answer import Answer
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, OptionError
@@ -50,7 +48,7 @@ def _check_path(path):
 
 def _check_program(context):
     """Restoring takes ipvsadm, which in a check an earlier task may be about to install."""
-    if shutil.which("ipvsadm", path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])):
+    if _programs.find("ipvsadm"):
         return
     if not context.check_mode:
         raise IpvsError("ipvsadm is not on this node, and it is what restores the table at boot: install the package ipvsadm")
