@@ -207,7 +207,7 @@ def test_a_look_that_fails_undoes_what_was_done(node):
 
 @pytest.mark.parametrize("timeout", [-1, 86400 * 32])
 def test_a_time_that_is_none(node, timeout):
-    with pytest.raises(OptionError, match=f"drain_timeout: {timeout}: give a number of seconds from 0 to 2678400"):
+    with pytest.raises(OptionError, match=f"drain_timeout: {timeout}: give a number from 0 to 2678400"):
         node.check(_table_tasks.manage_table, **WISH, drain_timeout=timeout)
 
 

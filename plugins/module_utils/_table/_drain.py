@@ -8,7 +8,19 @@ from __future__ import annotations
 
 import time
 
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import OptionError
+
 DRAINED, GONE, TIMED_OUT, RESTORED = "drained", "gone", "timed out", "restored"
+MAX_WAIT = 86400 * 31  # seconds
+_RANGES = {"drain_timeout": (0, MAX_WAIT), "drain_connections": (0, _model.MAX_THRESHOLD), "drain_interval": (0.05, MAX_WAIT)}
+
+
+def check_numbers(options):
+    """Raise OptionError where an option of a drain, among these options, is out of range. None: it was left out."""
+    for name, (low, high) in _RANGES.items():
+        if options.get(name) is not None and not low <= options[name] <= high:  # nan is not within any range
+            raise OptionError(name, options[name], "give a number from %s to %s" % (low, high))
 
 
 def wait_for_connections(look, reset, limit, timeout, interval, clock=time):

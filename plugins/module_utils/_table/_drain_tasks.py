@@ -15,14 +15,13 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._task import _nearest
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._answer import Answer
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, OptionError
 
-MAX_WAIT = 86400 * 31  # seconds
 _SHOWN = 5
 
 
 def manage_drain(options, context):
     """Real servers drained, or restored."""
     addresses = _addresses(options["addresses"])
-    _check_numbers(options)
+    _drain.check_numbers(options)
     with _session.open_kernel(options, context, load=False) as kernel:
         if options["state"] == "restored":
             return _Restoring(kernel, addresses, options, context).answer()
@@ -36,12 +35,6 @@ def _addresses(given):
     if not given:
         raise OptionError("addresses", given, "name at least one address of a real server")
     return {_literals.normal_address(each, "addresses[%d]" % index) for index, each in enumerate(given)}
-
-
-def _check_numbers(options):
-    for name, low, high in (("drain_timeout", 0, MAX_WAIT), ("drain_connections", 0, _model.MAX_THRESHOLD), ("drain_interval", 0.05, MAX_WAIT)):
-        if not low <= options[name] <= high:  # nan is not within any range
-            raise OptionError(name, options[name], "give a number from %s to %s" % (low, high))
 
 
 class _Task:

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain, _model, _plan, _prune, _rules_reader, _saved, _schema, _session, _tasks
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain, _model, _plan, _prune, _rules_reader, _saved, _schema, _session
 from ansible_collections.lvs.ipvs.plugins.module_utils._table._apply import failure, reconcile
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import OptionError
 
@@ -38,7 +38,8 @@ class _Task:
         self.prune = None if self.absent else _prune.rule(options)
         self.saved = _saved_services(options) - set(self.wanted)
         self.loads = bool(self.wanted) and not self.absent
-        self.drain_timeout = _drain_timeout(options)
+        _drain.check_numbers(options)
+        self.drain_timeout = options["drain_timeout"]
         self.postponed = ()
 
     def carry_out(self, kernel):
@@ -134,13 +135,6 @@ def _saved_services(options):
     if options["netns"] is not None:
         raise OptionError("prune_saved", True, "the saved table is that of the namespace that the node boots into; leave netns out")
     return set(_saved.read() or ())
-
-
-def _drain_timeout(options):
-    timeout = options["drain_timeout"]
-    if timeout is not None and not 0 <= timeout <= _tasks.MAX_WAIT:
-        raise OptionError("drain_timeout", timeout, "give a number of seconds from 0 to %d" % _tasks.MAX_WAIT)
-    return timeout
 
 
 def _removals(plan):

@@ -12,7 +12,6 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._task import _nearest
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, OptionError
 
 DRAIN_TIMEOUT = 300  # seconds, for state drained
-MAX_WAIT = 86400 * 31  # seconds
 
 
 def _prefixed(options, prefix, names=("address", "port", "protocol", "fwmark", "family")):
@@ -124,10 +123,8 @@ def _server_without_service(ident, wish, context, values):
 
 def _drain_settings(options):
     """(limit, timeout, interval), or None where the task does not drain."""
+    _drain.check_numbers(options)
     timeout = options["drain_timeout"]
-    for name, low, high in (("drain_timeout", 0, MAX_WAIT), ("drain_connections", 0, _model.MAX_THRESHOLD), ("drain_interval", 0.05, MAX_WAIT)):
-        if options[name] is not None and not low <= options[name] <= high:  # nan is not within any range
-            raise OptionError(name, options[name], "give a number from %s to %s" % (low, high))
     if options["state"] == "drained" and timeout is None:
         timeout = DRAIN_TIMEOUT
     if options["state"] == "present" or timeout is None:
