@@ -29,13 +29,20 @@ TUN, GUE, GUE6 = service(81, "tun"), service(83, "tun", tunnel_type="gue", tunne
 GATEWAYS = {"nat_route": "policy", "nat_gateways": ["198.51.100.1", "2001:db8::1"]}
 
 
-def ip(*words):
-    return json.loads(subprocess.run(["ip", "-json", *words], capture_output=True, text=True, check=True).stdout or "[]")
+def shown(*commands):
+    """What each of these commands prints. One shell for all: to start a program from here takes long in the lab's kernel."""
+    done = subprocess.run("; echo --; ".join(commands), shell=True, capture_output=True, text=True, check=False)
+    assert not done.stderr, done.stderr
+    return [text.strip() for text in done.stdout.split("--\n")]
 
 
-def have():
-    shown = ip("address", "show")
-    return {(each["local"], link["ifname"]) for link in shown for each in link["addr_info"] if each["scope"] == "global" and "local" in each} - {
+def ip(words):
+    return json.loads(shown("ip -json " + words)[0] or "[]")
+
+
+def have(text=None):
+    links = ip("address show") if text is None else json.loads(text)
+    return {(each["local"], link["ifname"]) for link in links for each in link["addr_info"] if each["scope"] == "global" and "local" in each} - {
         (OWN, "eth1"), (OWN6, "eth1"),
     }  # fmt: skip
 
@@ -45,17 +52,20 @@ def setting(key):
         return stream.read().strip()
 
 
-def rules(family="-4"):
-    return {rule["priority"]: rule for rule in ip(family, "-N", "rule") if rule["priority"] not in (0, 32766, 32767)}
+RULES, ROUTES, FOU = "ip {} -json -N rule", "ip {} route show table 5198 2>/dev/null", "ip fou show"
 
 
-def routes(family="-4"):
-    done = subprocess.run(["ip", family, "route", "show", "table", "5198"], capture_output=True, text=True, check=False)
-    return [line.split(" proto")[0] for line in done.stdout.splitlines()]
+def rules(family="-4", text=None):
+    found = json.loads(text or shown(RULES.format(family))[0] or "[]")
+    return {rule["priority"]: rule for rule in found if rule["priority"] not in (0, 32766, 32767)}
 
 
-def fou():
-    return [" ".join(line.split()) for line in subprocess.run(["ip", "fou", "show"], capture_output=True, text=True, check=True).stdout.splitlines()]
+def routes(family="-4", text=None):
+    return [line.split(" proto")[0] for line in (shown(ROUTES.format(family))[0] if text is None else text).splitlines()]
+
+
+def fou(text=None):
+    return [" ".join(line.split()) for line in (shown(FOU)[0] if text is None else text).splitlines()]
 
 
 def there():
@@ -63,7 +73,13 @@ def there():
 
 
 def kernel():
-    return have(), rules(), rules("-6"), routes(), routes("-6"), fou() if "fou" in loaded() else [], there(), [setting("all/" + key) for key in ARP]
+    families = ("-4", "-6")
+    commands = ["ip -json address show", *(each.format(family) for each in (RULES, ROUTES) for family in families)]
+    addresses, rules4, rules6, routes4, routes6, *tunnels = shown(*commands, *([FOU] if "fou" in loaded() else []))
+    return (
+        have(addresses), rules(text=rules4), rules(text=rules6), routes(text=routes4), routes(text=routes6), [fou(each) for each in tunnels if each],
+        there(), [setting("all/" + key) for key in ARP],
+    )  # fmt: skip
 
 
 ARP = ("arp_ignore", "arp_announce", "rp_filter")
@@ -177,7 +193,7 @@ def test_settings_go_back_to_what_they_were():
 @pytest.mark.once
 def test_a_dummy_of_ours_goes_and_one_of_somebody_else_stays():
     twice(DR, vip_interface="ipvs0")
-    assert have() == {("203.0.113.80", "ipvs0")} and "UP" in ip("link", "show", "dev", "ipvs0")[0]["flags"]
+    assert have() == {("203.0.113.80", "ipvs0")} and "UP" in ip("link show dev ipvs0")[0]["flags"]
     twice()
     assert "ipvs0" not in [link["ifname"] for link in ip("link")]
     subprocess.run("ip link add ipvs0 type dummy", shell=True, check=True)
