@@ -39,7 +39,7 @@ ENVIRONMENT = {
     "NO_COLOR": "1",
     "PATH": f"{ROOT / '.venv/bin'}:{os.environ['PATH']}",
 }
-FAST = ("unit", "lint", "roles", "kube-node", "integration")
+FAST = ("unit", "lint", "roles", "kube-node", "integration", "integration-node")
 LONG: tuple[str, ...] = ("integration-slow", "firewall", "molecule-networkd", "molecule-networkmanager")
 """Stages for which ``make test`` has no time."""
 RUNNING: set[int] = set()  # process groups
@@ -94,6 +94,7 @@ def controller(version: str) -> tuple[str, ...]:
     return ("env", f"PATH={ROOT}/{place}:/usr/sbin:/usr/bin:/sbin:/bin", f"{place}/python")
 
 
+NODE = "tests/integration/node"
 WITHOUT_MACHINES = ("tests/unit", "tests/roles/test_drain.py", "tests/roles/test_list.py", "tests/roles/test_rendering.py")
 
 STAGES = [
@@ -117,8 +118,11 @@ STAGES = [
     Stage("kube-node", "what of kube_node needs no machine", (pytest("kube-node", "tests/kube_node"),)),
     Stage("roles", "what of director and real_server needs no machine", (pytest("roles", "tests/roles"),)),
     Stage("kube", "kube_proxy against stand-ins for a cluster", (pytest("kube", "tests/kube", python=(".cache/kube-venv/bin/python",)),)),
-    Stage("integration", "modules on a real IPVS kernel", (
-        (*LAB, *pytest("integration", "-m", "not slow", "tests/integration")),
+    Stage("integration", "modules of the table on a real IPVS kernel", (
+        (*LAB, *pytest("integration", "-m", "not slow", "--ignore", NODE, "tests/integration")),
+    )),
+    Stage("integration-node", "modules of the node on it", (
+        (*LAB, *pytest("integration-node", "-m", "not slow", NODE)),
     )),
     Stage("integration-slow", "those of its tests that take long", (
         (*LAB, *pytest("integration-slow", "-m", "slow", "tests/integration")),

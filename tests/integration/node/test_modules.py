@@ -12,7 +12,7 @@ import pytest
 
 from ansible_collections.lvs.ipvs.plugins.module_utils._node import _kmod
 
-from .conftest import loaded, unload
+from ..conftest import loaded, unload
 
 KERNEL = os.uname().release
 

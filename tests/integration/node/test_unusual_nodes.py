@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import ModuleFailed, loaded, run_module, saved, unload
+from ..conftest import ModuleFailed, loaded, run_module, saved, unload
 
 KERNEL = os.uname().release
 WEB = {"address": "203.0.113.80", "port": 80}

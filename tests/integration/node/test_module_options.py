@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import loaded, unload
+from ..conftest import loaded, unload
 
 pytestmark = pytest.mark.once
 
