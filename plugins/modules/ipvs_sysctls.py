@@ -13,6 +13,7 @@ description:
   - Sets kernel settings (sysctls) now, and writes them to a file of C(sysctl.d) so that they are set at every boot.
   - The value that a setting had before is recorded in that file. It is put back when the setting is no longer listed.
   - All settings are checked before anything is touched. If the kernel refuses a value, everything is undone.
+  - Where another file of C(sysctl.d), which the boot reads later, has another value, a warning names it.
   - Settings of IPVS exist only after its modules are loaded, so use M(lvs.ipvs.ipvs_modules) first.
   - Needs nothing on the node but Python.
 author:

@@ -18,7 +18,7 @@ import os
 import re
 from typing import Dict, List, NamedTuple, Optional
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._node import _own_files, _sysctls
+from ansible_collections.lvs.ipvs.plugins.module_utils._node import _own_files, _sysctl_files, _sysctls
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, OptionError
 
 _HEAD = "# %s; changes are overwritten.\n# A line \"before\" says what the kernel had, which is put back when the line under it goes.\n"
@@ -40,7 +40,8 @@ class Write(NamedTuple):
 class Plan(NamedTuple):
     """``writes``: what changes in the kernel, in order; ``files``: [Change] of ``_own_files``; ``settings``: {key: its value then} of
     every key that the wishes stand for; ``restored``: the same of those that are put back; ``before``: all of them as they are now, None
-    where it cannot be read; ``lacking``: wishes that stand for no key of this kernel; ``option``: the name of the option that holds the wishes."""
+    where it cannot be read; ``lacking``: wishes that stand for no key of this kernel; ``overrides``: [Override] of ``_sysctl_files``, which undo
+    what our file says; ``option``: the name of the option that holds the wishes."""
 
     writes: List[Write]
     files: list
@@ -48,6 +49,7 @@ class Plan(NamedTuple):
     restored: Dict[str, str]
     before: Dict[str, Optional[str]]
     lacking: List[str]
+    overrides: list
     option: str
 
 
@@ -86,7 +88,9 @@ def plan(wishes, path, mark, coming=(), option="settings", root="/"):
         if before[key] not in (None, value):
             writes.append(Write(key, before[key], value, "%s.%s" % (option, targets[key]) if key in targets else None))
     text = _render(kept, wishes, before, recorded, targets, mark) if kept else None
-    return Plan(sorted(writes, key=_order), _own_files.plan([_own_files.File(path, text)]), settings, old, before, lacking, option)
+    files = _own_files.plan([_own_files.File(path, text)])
+    overrides = _sysctl_files.overrides(path, {wish: wishes[wish] for wish in kept}, root)
+    return Plan(sorted(writes, key=_order), files, settings, old, before, lacking, overrides, option)
 
 
 def _check_path(path, found):
@@ -131,13 +135,14 @@ def _order(write):
 
 
 def warnings(plan, release):
-    """Texts for the user: settings that this kernel (its release) lacks, which are left out."""
+    """Texts for the user: settings that this kernel (its release) lacks, which are left out, and those that others have set otherwise at boot."""
+    texts = ["%s sets %s to %s at boot, after our file, which says %s" % (each.path, each.key, each.value, each.ours) for each in plan.overrides]
     if not plan.lacking:
-        return []
+        return texts
     text = "the kernel %s does not have these settings, they are skipped: %s" % (release, ", ".join(sorted(plan.lacking)))
     if any(key.startswith(_sysctls.IPVS) for key in plan.lacking):
         text += ". Those of IPVS come when its modules are loaded"
-    return [text]
+    return texts + [text]
 
 
 def differences(plan):

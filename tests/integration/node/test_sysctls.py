@@ -87,3 +87,20 @@ def test_a_value_that_the_kernel_refuses(sysctls, run_module, path, key, value):
 def test_a_mistyped_key(run_module, ipvs, path):
     result = run_module("ipvs_sysctls", path=str(path), settings={"net.ipv4.vs.conn_reuse_mod": 1})
     assert result["failed"] and "did you mean net.ipv4.vs.conn_reuse_mode" in result["msg"] and not path.exists()
+
+
+def test_another_file_that_has_the_last_word_is_named(run_module):
+    ours, theirs = "/etc/sysctl.d/60-ipvs-director.conf", "/etc/sysctl.d/99-theirs.conf"
+    options = {"services": NAT, "settings": {"net.ipv4.vs.conn_reuse_mode": 0}, "path": ours}
+    try:
+        with open(theirs, "w") as stream:
+            stream.write("net.ipv4.ip_forward = 0\nnet/ipv4/vs/conn_reuse_mode = 0\n")
+        done = run_module("ipvs_sysctls", **options)
+        assert done["warnings"] == [f"{theirs} sets net.ipv4.ip_forward to 0 at boot, after our file, which says 1"]
+        assert values(*KEYS[:2]) == ["1", "0"]
+        sysctl("--system", "--pattern", r"^net\.ipv4\.(ip_forward|vs)")
+        assert values(*KEYS[:2]) == ["0", "0"]
+        os.unlink(theirs)
+        assert "warnings" not in run_module("ipvs_sysctls", **options)
+    finally:
+        run_module("ipvs_sysctls", path=ours, state="absent")
