@@ -11,7 +11,7 @@ import pytest
 
 PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
 PREFIX = "ansible_collections.lvs.ipvs.plugins.module_utils."
-ROOMS = ["_task", "_node", "_table"]  # the ground first
+ROOMS = ["_task", "_node", "_table", "_keepalived"]  # the ground first
 FILES = sorted((PLUGINS / "module_utils").rglob("_*.py"))
 
 
