@@ -1,0 +1,248 @@
+# Copyright: Contributors to the lvs.ipvs project
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The keepalived of a network namespace: its processes, asking them for their data, trying a configuration and taking it up.
+
+Processes are known by the program that they run and by the signals that they wait for. keepalived reads signals from a descriptor, so
+those show in /proc as blocked. One that it does not wait for yet could end it, and is not sent.
+
+Sources: keepalived(8); runs of 2.2.7 and 2.3.3.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+from typing import NamedTuple, Optional
+
+from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import _state
+from ansible_collections.lvs.ipvs.plugins.module_utils._node import _netns, _programs
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError
+
+PROGRAM = "keepalived"
+PATIENCE = 30.0
+"""Seconds that a process has to write its data, or to take up a configuration. A reload of thousands of services takes some of them."""
+_PAUSE = 0.02
+_PROC = "/proc"
+_TEMPORARY = "/tmp"
+_ASK, _ASK_VRRP = signal.SIGUSR1, signal.SIGUSR2  # every process waits for the first, of the children only VRRP's for the second
+_VERSION = re.compile(r"Keepalived v(\d[\w.]*)")
+
+
+class Processes(NamedTuple):
+    """The process IDs of one keepalived. ``checker``, ``vrrp``: None where it has no such child."""
+
+    parent: int
+    checker: Optional[int]
+    vrrp: Optional[int]
+
+
+class _Ended(IpvsError):
+    """A process is no longer there."""
+
+
+class _Process(NamedTuple):
+    parent: int
+    waits_for: int  # a bit for each signal
+
+
+def find(netns, context):
+    """The Processes of the keepalived in a network namespace (as the option netns names it), or None where none runs.
+
+    Warns of a second one. Raises IpvsError without root, which cannot see what program a process runs.
+    """
+    if not _is_root():
+        raise IpvsError("looking for the processes of keepalived needs root: use become")
+    with _netns.inside(netns):
+        space = _identity(os.stat(os.path.join(_PROC, "thread-self/ns/net")))
+    found = {pid: process for pid, process in _running() if _space(pid) == space}
+    parents = sorted(pid for pid, process in found.items() if process.parent not in found)
+    if not parents:
+        return None
+    if len(parents) > 1:
+        context.warn("%d keepalived run in one network namespace; this is about process %d" % (len(parents), parents[0]))
+    children = sorted(pid for pid, process in found.items() if process.parent == parents[0])
+    vrrp = [pid for pid in children if found[pid].waits_for & _bit(_ASK_VRRP)]
+    checkers = [pid for pid in children if pid not in vrrp]  # a process for BFD is started after the checker
+    return Processes(parents[0], *[pids[0] if pids else None for pids in (checkers, vrrp)])
+
+
+def version(context, processes=None):
+    """The version, such as "2.2.7": of the keepalived that runs, else of the one that is installed. None where there is none."""
+    programs = [_programs.find(PROGRAM)]
+    if processes:  # after an update this is the old one
+        programs.insert(0, os.path.join(_PROC, str(processes.parent), "exe"))
+    for program in filter(None, programs):
+        _status, output, errors = context.run_command([program, "--version"])
+        told = _VERSION.search(output + errors)
+        if told:
+            return told.group(1)
+    return None
+
+
+def checker_data(processes):
+    """The text for _state.services, as it is now. Raises IpvsError."""
+    return _data(processes.checker, "keepalived_check.data")
+
+
+def vrrp_data(processes):
+    """The text for _state.instances, as it is now. Raises IpvsError."""
+    return _data(processes.vrrp, "keepalived.data")
+
+
+def problems(path, context):
+    """What ``keepalived --config-test`` has against the file ``path``, a list of lines: warnings too, empty where there is nothing.
+
+    It has nothing against an empty file, nor against one that is not there. Raises IpvsError where keepalived is not installed.
+    """
+    program = _programs.find(PROGRAM)
+    if not program:
+        raise IpvsError("keepalived is not installed")
+    status, output, errors = context.run_command([program, "--config-test", "--use-file", path])
+    lines = [line.strip() for line in (output + errors).splitlines() if line.strip()]
+    return lines or (["exit status %d" % status] if status else [])
+
+
+def reload(netns, context, router_id, checker, vrrp):
+    """Have the keepalived that runs read its configuration again, and wait until its children work by it. Returns the Processes.
+
+    ``router_id``: the one of the new configuration, by which it is known, so the old one must have another; ``checker``, ``vrrp``: whether
+    the new configuration has something for that child. Raises IpvsError where keepalived ends, which it does because of a syntax error, or
+    goes on with the old configuration.
+    """
+    before = find(netns, context)
+    if not before:
+        raise IpvsError("keepalived does not run, so it cannot take up its configuration")
+    os.kill(before.parent, signal.SIGHUP)
+    end = time.monotonic() + PATIENCE
+    while True:
+        processes = find(netns, context)
+        if not processes or processes.parent != before.parent:
+            raise IpvsError("keepalived (process %d) ended when it was to take up its configuration: journalctl -u keepalived" % before.parent)
+        if bool(processes.checker) >= checker and bool(processes.vrrp) >= vrrp and _works_by(processes, router_id):
+            return processes
+        if time.monotonic() > end:
+            raise IpvsError(
+                "keepalived (process %d) has not taken up its configuration within %d seconds and goes on with the old one: "
+                "journalctl -u keepalived" % (before.parent, PATIENCE)
+            )
+        time.sleep(_PAUSE)
+
+
+def _works_by(processes, router_id):
+    """Whether the children have this router_id."""
+    try:
+        texts = [ask(processes) for pid, ask in ((processes.checker, checker_data), (processes.vrrp, vrrp_data)) if pid]
+    except _Ended:  # the parent starts it again, or ends too
+        return False
+    return bool(texts) and all(_state.router_id(text) == router_id for text in texts)
+
+
+# Processes
+
+
+def _is_root():
+    return os.geteuid() == 0
+
+
+def _running():
+    """(process ID, _Process) of every keepalived that waits for being asked."""
+    for name in os.listdir(_PROC):
+        if not name.isdigit():
+            continue
+        try:
+            program = os.readlink(os.path.join(_PROC, name, "exe"))
+            if os.path.basename(program).partition(" (deleted)")[0] != PROGRAM:
+                continue
+            with open(os.path.join(_PROC, name, "status"), encoding="utf-8", errors="replace") as stream:
+                status = dict(line.split(":", 1) for line in stream)
+        except OSError:  # it has ended, or is the kernel's own
+            continue
+        process = _Process(int(status["PPid"]), int(status["SigBlk"], 16))
+        if process.waits_for & _bit(_ASK):
+            yield int(name), process
+
+
+def _bit(number):
+    return 1 << (number - 1)
+
+
+def _space(pid):
+    """The identity of a process's network namespace; None where it has ended."""
+    try:
+        return _identity(os.stat(os.path.join(_PROC, str(pid), "ns/net")))
+    except OSError:
+        return None
+
+
+def _identity(status):
+    return status.st_dev, status.st_ino
+
+
+# Their data
+
+
+def _data(pid, name):
+    """What the process writes into the file ``name`` when it is asked.
+
+    It makes a new file under that name each time, and fills it while all can see it: it is read when the process has closed it.
+    """
+    place = os.path.join(_PROC, str(pid))
+    try:
+        path = os.path.join(_folder(place), name)
+        text = _written(pid, place, place + "/root" + path)
+    except (FileNotFoundError, ProcessLookupError) as error:
+        raise _Ended("keepalived (process %d) ended while it was asked for its data: try again" % pid) from error
+    if text is None:
+        raise IpvsError(
+            "keepalived (process %d) was asked for its data and has not written %s within %d seconds. It hangs, or its configuration gives "
+            "the file another name (data_use_instance, state_dump_file)." % (pid, path, PATIENCE)
+        )
+    return text
+
+
+def _written(pid, place, path):
+    """What the process writes into this file when it is asked, or None. Raises FileNotFoundError or ProcessLookupError where it ends."""
+    before = _file(path)
+    os.kill(pid, _ASK)
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        file = _file(path)
+        if file and file != before and file not in _open_files(place):
+            with open(path, encoding="utf-8", errors="replace") as stream:
+                if _identity(os.fstat(stream.fileno())) == file:  # else somebody else has asked meanwhile
+                    return stream.read()
+        os.readlink(os.path.join(place, "exe"))  # there as long as it runs
+        time.sleep(_PAUSE)
+    return None
+
+
+def _folder(place):
+    """Where a process puts temporary files."""
+    with open(os.path.join(place, "environ"), "rb") as stream:
+        settings = dict(each.partition(b"=")[::2] for each in stream.read().split(b"\0"))
+    folder = os.fsdecode(settings.get(b"TMPDIR", b""))
+    return folder if folder.startswith("/") else _TEMPORARY
+
+
+def _file(path):
+    """The identity of the file there; None where there is none of our own user: anybody may put one into a folder for temporary files."""
+    try:
+        status = os.lstat(path)
+    except FileNotFoundError:
+        return None
+    return _identity(status) if status.st_uid == os.geteuid() else None
+
+
+def _open_files(place):
+    """The identities of the files that a process has open. Raises FileNotFoundError where it has ended."""
+    found = set()
+    for name in os.listdir(os.path.join(place, "fd")):
+        try:
+            found.add(_identity(os.stat(os.path.join(place, "fd", name))))
+        except FileNotFoundError:  # closed meanwhile
+            continue
+    return found

@@ -1,0 +1,287 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Finding keepalived's processes and having them write their data, in a folder that stands for /proc."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import _daemon
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._answer import Context
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError
+
+# What 2.2.7 and 2.3.3 show in /proc/PID/status.
+PARENT, CHECKER, VRRP = "4000000800014a03", "4000000000014203", "4000000800014a03"
+NOT_YET = "0000000000010000"
+PROGRAM = "/usr/sbin/keepalived"
+
+
+class Machine:
+    """Processes in a folder of the form of /proc, each with a root directory of its own, and what they do when they get a signal."""
+
+    def __init__(self, root):
+        self.root = root
+        self.warnings = []
+        self.printed = {}
+        self.on_signal = {}
+        self.process("thread-self", 0, NOT_YET, "/usr/bin/python3")
+
+    def process(self, pid, parent, blocked, program=PROGRAM, netns="own", environ=b"", write=None):
+        """``write``: {file name: text} that it leaves in its folder when it gets SIGUSR1."""
+        place = self.root / str(pid)
+        (place / "ns").mkdir(parents=True)
+        (place / "fd").mkdir()
+        (place / "root/tmp").mkdir(parents=True)
+        (place / "exe").symlink_to(program)
+        (place / "status").write_text(f"Name:\tx\nPPid:\t{parent}\nSigBlk:\t{blocked}\n")
+        (place / "environ").write_bytes(environ)
+        space = self.root / f"netns-{netns}"
+        space.touch()
+        (place / "ns/net").symlink_to(space)
+        self.on_signal[pid] = lambda number: [self.replace(pid, name, text) for name, text in (write or {}).items()]
+
+    def replace(self, pid, name, text, folder="tmp"):
+        new = self.root / str(pid) / "root" / folder / "new"
+        new.write_text(text)
+        new.rename(new.parent / name)
+
+    def kill(self, pid, number):
+        if pid not in self.on_signal:
+            raise ProcessLookupError(pid)
+        self.on_signal[pid](number)
+
+    def run_command(self, words):
+        return self.printed.get(words[0], (127, "", ""))
+
+    @property
+    def context(self):
+        return Context(False, False, self.warnings.append, self.run_command)
+
+    def found(self, netns=None):
+        return _daemon.find(netns, self.context)
+
+
+@pytest.fixture
+def machine(tmp_path, monkeypatch):
+    made = Machine(tmp_path / "proc")
+    monkeypatch.setattr(_daemon, "_PROC", str(made.root))
+    monkeypatch.setattr(_daemon.os, "kill", made.kill)
+    monkeypatch.setattr(_daemon._programs, "find", lambda name: "/usr/sbin/" + name if "/usr/sbin/" + name in made.printed else None)
+    return made
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """For what never comes."""
+    monkeypatch.setattr(_daemon, "PATIENCE", 0.1)
+
+
+@pytest.fixture
+def as_root(monkeypatch, machine):
+    """Whoever runs the tests."""
+    monkeypatch.setattr(_daemon, "_is_root", lambda: True)
+
+
+@pytest.mark.usefixtures("as_root")
+class TestFind:
+    def test_nothing_runs(self, machine):
+        assert machine.found() is None
+
+    def test_all_three(self, machine):
+        machine.process(10, 1, PARENT)
+        machine.process(12, 10, CHECKER)
+        machine.process(11, 10, VRRP)
+        assert machine.found() == (10, 12, 11)
+        assert machine.warnings == []
+
+    def test_a_child_may_be_missing(self, machine):
+        machine.process(10, 1, PARENT)
+        assert machine.found() == (10, None, None)
+        machine.process(11, 10, VRRP)
+        assert machine.found() == (10, None, 11)
+
+    def test_a_process_for_bfd_is_none_of_them(self, machine):
+        for pid, blocked in ((10, PARENT), (11, CHECKER), (12, VRRP), (13, CHECKER)):
+            machine.process(pid, min(pid - 1, 10), blocked)
+        assert machine.found() == (10, 11, 12)
+
+    def test_a_program_that_was_replaced_since(self, machine):
+        machine.process(10, 1, PARENT, program=PROGRAM + " (deleted)")
+        assert machine.found().parent == 10
+
+    @pytest.mark.parametrize("program", ["/usr/bin/python3", "/usr/sbin/keepalived-exporter", "/srv/keepalived/check"])
+    def test_other_programs(self, machine, program):
+        machine.process(10, 1, PARENT, program=program)
+        assert machine.found() is None
+
+    def test_one_that_does_not_wait_for_signals(self, machine):
+        """As ``keepalived --config-test``, and a keepalived that has just been started."""
+        machine.process(10, 1, NOT_YET)
+        assert machine.found() is None
+
+    def test_one_of_another_network_namespace(self, machine):
+        machine.process(10, 1, PARENT, netns="other")
+        assert machine.found() is None
+
+    def test_a_second_one_is_told_of(self, machine):
+        machine.process(20, 1, PARENT)
+        machine.process(10, 1, PARENT)
+        assert machine.found().parent == 10
+        assert machine.warnings == ["2 keepalived run in one network namespace; this is about process 10"]
+
+
+def test_without_root_nothing_can_be_said(machine, monkeypatch):
+    monkeypatch.setattr(_daemon, "_is_root", lambda: False)
+    with pytest.raises(IpvsError, match="needs root: use become"):
+        machine.found()
+
+
+def test_version(machine):
+    assert _daemon.version(machine.context) is None
+    machine.printed[PROGRAM] = (0, "", "Keepalived v2.3.3 (03/30,2025)\n\nCopyright(C) 2001-2025\n")
+    running = _daemon.Processes(10, None, None)
+    assert _daemon.version(machine.context) == _daemon.version(machine.context, running) == "2.3.3"
+    machine.printed[f"{machine.root}/10/exe"] = (0, "", "Keepalived v2.2.7 (01/16,2022)\n")
+    assert _daemon.version(machine.context, running) == "2.2.7"
+
+
+class TestData:
+    CHECKER = _daemon.Processes(10, 11, None)
+
+    def test_what_was_there_before_is_not_read(self, machine):
+        machine.process(11, 10, CHECKER, write={"keepalived_check.data": "new"})
+        machine.replace(11, "keepalived_check.data", "old")
+        assert _daemon.checker_data(self.CHECKER) == "new"
+
+    @pytest.mark.usefixtures("impatient")
+    def test_it_does_not_answer(self, machine):
+        machine.process(11, 10, CHECKER)
+        machine.replace(11, "keepalived_check.data", "old")
+        with pytest.raises(IpvsError, match=r"process 11\) was asked for its data and has not written /tmp/keepalived_check.data"):
+            _daemon.checker_data(self.CHECKER)
+
+    def test_it_is_read_when_it_is_closed(self, machine, monkeypatch):
+        machine.process(11, 10, CHECKER, write={"keepalived_check.data": "half"})
+        path = machine.root / "11/root/tmp/keepalived_check.data"
+        opened = machine.root / "11/fd/7"
+        begin = machine.on_signal[11]
+        machine.on_signal[11] = lambda number: (begin(number), opened.symlink_to(path))
+
+        def finish(_seconds):
+            path.write_text("all of it")
+            opened.unlink()
+
+        monkeypatch.setattr(_daemon.time, "sleep", finish)
+        assert _daemon.checker_data(self.CHECKER) == "all of it"
+
+    def test_its_folder_for_temporary_files(self, machine):
+        machine.process(11, 10, VRRP, environ=b"HOME=/\0TMPDIR=/var/spool\0")
+        (machine.root / "11/root/var/spool").mkdir(parents=True)
+        machine.on_signal[11] = lambda number: machine.replace(11, "keepalived.data", "x", folder="var/spool")
+        assert _daemon.vrrp_data(_daemon.Processes(10, None, 11)) == "x"
+
+    @pytest.mark.usefixtures("impatient")
+    def test_a_file_of_somebody_else_is_not_read(self, machine, monkeypatch):
+        machine.process(11, 10, CHECKER, write={"keepalived_check.data": "x"})
+        monkeypatch.setattr(os, "geteuid", lambda: 12345)
+        with pytest.raises(IpvsError, match="has not written"):
+            _daemon.checker_data(self.CHECKER)
+
+    @pytest.mark.usefixtures("impatient")
+    def test_a_link_is_not_followed(self, machine):
+        machine.process(11, 10, CHECKER)
+        folder = machine.root / "11/root/tmp"
+        (folder / "secret").write_text("x")
+        machine.on_signal[11] = lambda number: (folder / "keepalived_check.data").symlink_to("secret")
+        with pytest.raises(IpvsError, match="has not written"):
+            _daemon.checker_data(self.CHECKER)
+
+    def test_it_has_ended(self, machine):
+        with pytest.raises(IpvsError, match=r"process 11\) ended"):
+            _daemon.checker_data(self.CHECKER)
+
+    def test_it_ends_while_it_is_asked(self, machine):
+        machine.process(11, 10, CHECKER)
+        machine.on_signal[11] = lambda number: (machine.root / "11/exe").unlink()
+        with pytest.raises(IpvsError, match=r"process 11\) ended"):
+            _daemon.checker_data(self.CHECKER)
+
+
+@pytest.mark.usefixtures("as_root")
+class TestReload:
+    OLD, NEW = ({"keepalived_check.data": f"------< Global definitions >------\n Router ID = {name}\n"} for name in ("old", "new"))
+
+    def reload(self, machine, **wanted):
+        return _daemon.reload(None, machine.context, "new", **{"checker": True, "vrrp": False, **wanted})
+
+    def test_it_is_waited_for(self, machine):
+        machine.process(10, 1, PARENT)
+        machine.process(11, 10, CHECKER)
+        signals = []
+        machine.on_signal[10] = signals.append
+        answers = iter([self.OLD, self.OLD, self.NEW])
+        machine.on_signal[11] = lambda number: [machine.replace(11, *item) for item in next(answers).items()]
+        assert self.reload(machine) == (10, 11, None)
+        assert signals == [signal.SIGHUP] and next(answers, None) is None
+
+    @pytest.mark.usefixtures("impatient")
+    def test_the_old_configuration_stays(self, machine):
+        machine.process(10, 1, PARENT)
+        machine.process(11, 10, CHECKER, write=self.OLD)
+        with pytest.raises(IpvsError, match="goes on with the old one"):
+            self.reload(machine)
+
+    def test_a_child_that_is_started_for_it(self, machine):
+        machine.process(10, 1, PARENT)
+        machine.on_signal[10] = lambda number: machine.process(11, 10, CHECKER, write=self.NEW)
+        assert self.reload(machine) == (10, 11, None)
+
+    @pytest.mark.usefixtures("impatient")
+    def test_a_child_that_is_not_started_for_it(self, machine):
+        machine.process(10, 1, PARENT)
+        machine.process(11, 10, CHECKER, write=self.NEW)
+        machine.on_signal[10] = lambda number: None
+        with pytest.raises(IpvsError, match="goes on with the old one"):
+            self.reload(machine, vrrp=True)
+
+    def test_a_child_that_is_started_again(self, machine):
+        machine.process(10, 1, PARENT)
+        machine.process(11, 10, CHECKER)
+
+        def crash(_number):
+            (machine.root / "11/exe").unlink()
+            machine.process(12, 10, CHECKER, write=self.NEW)
+
+        machine.on_signal[11] = crash
+        assert self.reload(machine) == (10, 12, None)
+
+    def test_it_ends(self, machine):
+        machine.process(10, 1, PARENT)
+        machine.on_signal[10] = lambda number: (machine.root / "10/exe").unlink()
+        with pytest.raises(IpvsError, match=r"process 10\) ended when it was to take up"):
+            self.reload(machine)
+
+    def test_it_does_not_run(self, machine):
+        with pytest.raises(IpvsError, match="does not run"):
+            self.reload(machine)
+
+
+class TestConfigTest:
+    def test_not_installed(self, machine):
+        with pytest.raises(IpvsError, match="not installed"):
+            _daemon.problems("/etc/keepalived/keepalived.conf", machine.context)
+
+    @pytest.mark.parametrize(
+        ("ended", "problems"),
+        [
+            ((0, "", ""), []),
+            ((5, "", "Unknown keyword 'x'\n\n"), ["Unknown keyword 'x'"]),
+            ((0, "", "a warning\n"), ["a warning"]),
+            ((2, "", ""), ["exit status 2"]),
+        ],
+    )
+    def test_problems(self, machine, ended, problems):
+        machine.printed[PROGRAM] = ended
+        assert _daemon.problems("/etc/keepalived/keepalived.conf", machine.context) == problems
