@@ -34,6 +34,75 @@ family:
   choices: [ipv4, ipv6]
 """
 
+_CHECK = r"""
+type:
+  description:
+    - V(tcp) opens a connection, V(http) and V(https) ask for a page, V(smtp) says hello, V(dns) asks a question over UDP, V(udp) sends a
+      datagram and waits for an ICMP error, V(ping) sends an echo request, V(script) runs a command. V(none) checks nothing.
+    - If omitted, V(tcp) for a TCP service and V(none) for any other.
+  type: str
+  choices: [tcp, http, https, smtp, dns, udp, ping, script, none]
+port:
+  description:
+    - The port that is checked. If omitted, the port of the server. A server without a port, as services named by a firewall mark
+      have them, needs it.
+  type: int
+path:
+  description:
+    - With V(http) and V(https), the path of the page, with its query. If omitted, V(/).
+  type: str
+host:
+  description:
+    - With V(http) and V(https), the name in the header C(Host) and for SNI. If omitted, the address of the server, and no SNI.
+  type: str
+status:
+  description:
+    - With V(http) and V(https), the status codes that count as healthy, each a code or a range such as V(200-299). If omitted, V(200-299).
+  type: list
+  elements: str
+digest:
+  description:
+    - With V(http) and V(https), the MD5 digest that the body has to have, as 32 hexadecimal digits.
+  type: str
+text:
+  description:
+    - With V(http) and V(https), a regular expression that the body has to match.
+    - Only what the regular expressions of Python and of PCRE2 have in common is accepted.
+  type: str
+name:
+  description:
+    - With V(dns), the name that is asked for. It is required there.
+  type: str
+record:
+  description:
+    - With V(dns), the type of record that is asked for. If omitted, V(A). An answer without records counts as healthy.
+  type: str
+  choices: [A, AAAA, CNAME, MX, NS, SOA, TXT]
+command:
+  description:
+    - With V(script), the absolute path of a program and its arguments, quoted as in a shell. It is required there. Exit status 0 means
+      healthy. The program runs as the user C(keepalived_script).
+  type: str
+interval:
+  description:
+    - The seconds from one check to the next. If omitted, V(2).
+  type: float
+timeout:
+  description:
+    - The seconds after which a check that got no answer has failed. If omitted, V(2).
+    - With V(udp), a server whose host is down is noticed only with V(4) or more.
+    - With V(script), a whole number.
+  type: float
+retries:
+  description:
+    - How many times a failed check is repeated before the server is taken out. If omitted, V(1).
+  type: int
+delay:
+  description:
+    - The seconds before a failed check is repeated. If omitted, V(1).
+  type: float
+"""
+
 _SERVICE = r"""
 scheduler:
   description:
@@ -66,6 +135,43 @@ one_packet:
   description:
     - Whether each packet is scheduled by itself, for UDP services and services named by a firewall mark.
   type: bool
+check:
+  description:
+    - How the health of the real servers is checked, for P(lvs.ipvs.to_keepalived#filter). What the table holds does not depend on it.
+    - If omitted, the servers of a TCP service are checked with V(tcp), those of any other service with V(none).
+  type: dict
+  suboptions:
+@CHECK@
+sorry_server:
+  description:
+    - The server that gets the connections while too few real servers are healthy, for P(lvs.ipvs.to_keepalived#filter).
+  type: dict
+  suboptions:
+    address:
+      description:
+        - The address, an IPv4 or IPv6 literal.
+      type: str
+      required: true
+    port:
+      description:
+        - The port. If omitted, the port of the service. With V(dr) and V(tun) it can be no other.
+      type: int
+    forward_method:
+      description:
+        - How packets reach it. If omitted, V(dr). keepalived has no V(local).
+      type: str
+      choices: [nat, dr, tun, local]
+quorum:
+  description:
+    - The total weight of healthy servers below which the service has too few of them, for P(lvs.ipvs.to_keepalived#filter).
+      If omitted, V(1).
+  type: int
+max_unhealthy:
+  description:
+    - The largest share of the total weight, in percent from V(1) to V(100), that checks may take out of the service, for
+      P(lvs.ipvs.to_keepalived#filter). When more fails, the checks are taken to be wrong.
+    - It cannot be combined with O({depth}quorum) or O({depth}sorry_server).
+  type: int
 statistics:
   description:
     - Ignored. It may be there so that what M(lvs.ipvs.ipvs_info) returns can be given back.
@@ -108,6 +214,13 @@ tunnel_checksum:
     - The checksum of a V(gue) tunnel, or (V(none) or V(csum)) of a V(gre) tunnel. Left out, a new server gets V(none).
   type: str
   choices: [none, csum, remcsum]
+check:
+  description:
+    - How the health of this server is checked, for P(lvs.ipvs.to_keepalived#filter). What is given here overrides the options of
+      the service's C(check) one by one. With another O({depth}check.type), those options of the service that it does not have are left out.
+  type: dict
+  suboptions:
+@CHECK@
 statistics:
   description:
     - Ignored. It may be there so that what M(lvs.ipvs.ipvs_info) returns can be given back.
@@ -168,7 +281,9 @@ services:
 
 def _block(depth, *texts):
     """The texts, indented by two columns for each level below ``options``; ``depth``: the option path they stand under."""
-    joined = "".join(text.strip("\n") + "\n" for text in texts).replace("{depth}", "".join(level + "[]." for level in depth))
+    check = textwrap.indent(_CHECK.strip("\n"), "    ")
+    joined = "".join(text.strip("\n") + "\n" for text in texts).replace("@CHECK@", check)
+    joined = joined.replace("{depth}", "".join(level + "[]." for level in depth))
     return textwrap.indent(joined, "  " * (2 * len(depth) + 1))
 
 

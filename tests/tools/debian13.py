@@ -19,7 +19,7 @@ from tests.lab.image import LEAN
 
 ROOT = Path(__file__).resolve().parents[2]
 TREE = ROOT / ".cache/debian13"
-PACKAGES = "openssh-client,python3,python3-venv"
+PACKAGES = "keepalived,openssh-client,python3,python3-venv"
 
 # What is this machine's own; where one has no such file, the command has none either.
 SHARED = ("/proc", "/sys", "/dev", "/run", "/tmp", "/var/tmp", str(Path.home()), str(ROOT))

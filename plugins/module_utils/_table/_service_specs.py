@@ -7,7 +7,10 @@
 from __future__ import annotations
 
 from ansible_collections.lvs.ipvs.plugins.module_utils._table import _literals, _model
-from ansible_collections.lvs.ipvs.plugins.module_utils._task._argspec import INT
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._argspec import FLOAT, INT
+
+CHECK_TYPES = ("tcp", "http", "https", "smtp", "dns", "udp", "ping", "script", "none")
+DNS_RECORDS = ("A", "AAAA", "CNAME", "MX", "NS", "SOA", "TXT")
 
 
 def service_id(prefix=""):
@@ -31,8 +34,37 @@ def service_id_rules(prefix=""):
     }
 
 
+def check():
+    """How the health of real servers is checked."""
+    return {
+        "check": {
+            "type": "dict",
+            "options": {
+                "type": {"type": "str", "choices": list(CHECK_TYPES)},
+                "port": {"type": INT},
+                "path": {"type": "str"},
+                "host": {"type": "str"},
+                "status": {"type": "list", "elements": "str"},
+                "digest": {"type": "str"},
+                "text": {"type": "str"},
+                "name": {"type": "str"},
+                "record": {"type": "str", "choices": list(DNS_RECORDS)},
+                "command": {"type": "str"},
+                "interval": {"type": FLOAT},
+                "timeout": {"type": FLOAT},
+                "retries": {"type": INT},
+                "delay": {"type": FLOAT},
+            },
+        }
+    }
+
+
 def service():
-    """What a virtual service is made of, beside its servers. ``statistics`` is there for what ``ipvs_info`` returns, and ignored."""
+    """What a virtual service is made of, beside its servers.
+
+    Modules of the table ignore what is keepalived's, from ``check`` to ``max_unhealthy``, and ``statistics``, which is there for what
+    ``ipvs_info`` returns.
+    """
     return {
         "scheduler": {"type": "str"},
         "scheduler_flags": {"type": "list", "elements": "str", "choices": list(_model.SCHEDULER_FLAGS)},
@@ -40,12 +72,19 @@ def service():
         "persistence_netmask": {"type": "str"},
         "persistence_engine": {"type": "str"},
         "one_packet": {"type": "bool"},
+        **check(),
+        "sorry_server": {
+            "type": "dict",
+            "options": dict(server_id(), forward_method={"type": "str", "choices": list(_model.FORWARD_METHODS)}),
+        },
+        "quorum": {"type": INT},
+        "max_unhealthy": {"type": INT},
         "statistics": {"type": "dict"},
     }
 
 
 def server():
-    """What a real server is made of, beside what names it. ``statistics`` as in ``service``."""
+    """What a real server is made of, beside what names it. ``check`` and ``statistics`` as in ``service``."""
     return {
         "forward_method": {"type": "str", "choices": list(_model.FORWARD_METHODS)},
         "weight": {"type": INT},
@@ -54,6 +93,7 @@ def server():
         "tunnel_type": {"type": "str", "choices": list(_model.TUNNEL_TYPES)},
         "tunnel_port": {"type": INT},
         "tunnel_checksum": {"type": "str", "choices": list(_model.TUNNEL_CHECKSUMS)},
+        **check(),
         "statistics": {"type": "dict"},
     }
 
