@@ -45,8 +45,17 @@ options:
       - Kernel settings, of which the names under C(net.ipv4.vs) are checked with the list. Which others there are, the node knows.
     type: dictionary
     default: {}
+  health:
+    description:
+      - What checks the health of the real servers. With V(keepalived), what P(lvs.ipvs.to_keepalived#filter) cannot express is wrong, too.
+        How servers are checked is held to its rules in any case.
+    type: string
+    choices: [none, keepalived]
+    default: none
 seealso:
   - module: lvs.ipvs.ipvs_table
+  - plugin: lvs.ipvs.to_keepalived
+    plugin_type: filter
 """
 
 EXAMPLES = r"""
@@ -68,30 +77,47 @@ _value:
 
 from collections.abc import Mapping, Sequence
 
+from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import _checks, _configuration
 from ansible_collections.lvs.ipvs.plugins.module_utils._node import _sysctls
 from ansible_collections.lvs.ipvs.plugins.module_utils._table import _literals, _model, _settings
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import OptionError
 from ansible_collections.lvs.ipvs.plugins.plugin_utils import _options
 
+_HEALTH = {"type": "str", "choices": ["none", "keepalived"]}
 
-def services_problems(services, name="director_services", allow_empty=False, timeouts=None, sync_daemons=None, sysctls=None):
+
+def services_problems(
+    services, name="director_services", allow_empty=False, timeouts=None, sync_daemons=None, sysctls=None, health="none"
+):
     """What is wrong with the services, the timeouts, the sync daemons and the kernel settings, as a list of texts."""
     if isinstance(services, (str, Mapping)) or not isinstance(services, Sequence):
         return ["%s: give the list of virtual services with their real servers" % name]
     # the roles' own names for the other two
-    spec = {name: _options.SERVICES, "director_timeouts": _options.TIMEOUTS, "director_sync_daemons": _options.SYNC_DAEMONS}
-    given = {name: services, "director_timeouts": timeouts or {}, "director_sync_daemons": sync_daemons or []}
+    spec = {name: _options.SERVICES, "director_timeouts": _options.TIMEOUTS, "director_sync_daemons": _options.SYNC_DAEMONS, "health": _HEALTH}
+    given = {name: services, "director_timeouts": timeouts or {}, "director_sync_daemons": sync_daemons or [], "health": health}
     options, errors = _options.typed(spec, given)
     if errors:
         return list(errors)
     problems = [] if allow_empty else _empty_lists(options[name], name)
     for problem in (
-        _problem(_model.created_table, options[name], name),
+        _service_problem(options[name], name, health),
         _problem(_settings.created_timeouts, options["director_timeouts"], "director_timeouts"),
         _problem(_settings.created_daemons, options["director_sync_daemons"], "director_sync_daemons"),
     ):
         problems += problem
     return (problems or _daemons_beside_mixed_families(options, name)) + _mistyped(sysctls or {})
+
+
+def _service_problem(services, name, health):
+    """What is wrong with the services, for the table, for checks, and for what does the checks."""
+    problem = _problem(_model.created_table, services, name) or _problem(_checks.pools, services, name)
+    if problem or health == "none" or not services:
+        return problem
+    return _problem(_held_by_keepalived, services, name)
+
+
+def _held_by_keepalived(services, name):
+    _configuration.configuration(services, path=name)
 
 
 def _mistyped(sysctls):

@@ -99,3 +99,8 @@ def netmask_number(text):
     if "." in text:
         return int.from_bytes(socket.inet_aton(text), "big")
     return (0xFFFFFFFF << (32 - int(text))) & 0xFFFFFFFF
+
+
+def dotted_netmask(text):
+    """An IPv4 netmask in the form that _model.Service holds, dotted."""
+    return socket.inet_ntoa(netmask_number(text).to_bytes(4, "big"))

@@ -1,0 +1,190 @@
+# Copyright: Contributors to the lvs.ipvs project
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Which addresses move between directors, and by which VRRP: the settings of failover. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple, Optional, Tuple
+
+from ansible_collections.lvs.ipvs.plugins.module_utils._node import _addresses
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _literals, _model
+from ansible_collections.lvs.ipvs.plugins.module_utils._task import _checks
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._argspec import FLOAT, INT
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import OptionError
+
+DEFAULT_ROUTER_ID, DEFAULT_PREEMPT_DELAY = 51, 15
+HANDOVER_WEIGHT = -100
+"""What the content of the handover file is multiplied by: with 1 in it, a director has so much less priority."""
+
+_INTERFACE = re.compile(r"[A-Za-z0-9_.@+=-]+\Z")  # of what Linux takes, what keepalived reads as one plain word
+_FILE = re.compile(r"/[A-Za-z0-9_.:/-]+\Z")
+
+
+class Instance(NamedTuple):
+    """One instance of VRRP. ``peers``: empty for multicast. ``places``: those of its own address family, whose first it announces.
+
+    ``advert_interval`` and ``preempt_delay`` are seconds; ``preempt_delay`` is None where it does not preempt.
+    """
+
+    name: str
+    interface: str
+    router_id: int
+    priority: int
+    source_address: Optional[str]
+    peers: Tuple[str, ...]
+    advert_interval: float
+    preempt_delay: Optional[int]
+    places: Tuple[_addresses.Place, ...]
+    other_places: Tuple[_addresses.Place, ...]
+
+
+class Sync(NamedTuple):
+    """The connection synchronisation, which follows the state of the front instance."""
+
+    interface: str
+    sync_id: int
+
+
+class Failover(NamedTuple):
+    """``instances``: the front, and the back where there is one; they are master together. ``handover_file``: a path."""
+
+    instances: Tuple[Instance, ...]
+    sync: Optional[Sync] = None
+    handover_file: Optional[str] = None
+
+
+def spec():
+    """The argument spec of the settings."""
+    addresses = {"type": "list", "elements": "raw"}
+    peers = {"type": "list", "elements": "str"}
+    return {
+        "type": "dict",
+        "options": {
+            "interface": {"type": "str", "required": True},
+            "priority": {"type": INT, "required": True},
+            "router_id": {"type": INT},
+            "peers": dict(peers),
+            "source_address": {"type": "str"},
+            "advert_interval": {"type": FLOAT},
+            "preempt": {"type": "bool"},
+            "preempt_delay": {"type": INT},
+            "addresses": dict(addresses),
+            "gateways": dict(addresses),
+            "back_interface": {"type": "str"},
+            "back_peers": dict(peers),
+            "sync": {"type": "dict", "options": {"interface": {"type": "str", "required": True}, "sync_id": {"type": INT}}},
+            "handover_file": {"type": "str"},
+        },
+    }
+
+
+def failover(options, services=(), path="failover"):
+    """The Failover that options of ``spec`` describe, None for none. ``services``: those whose addresses move if the options name none.
+
+    Raises OptionError.
+    """
+    if options is None:
+        return None
+    given = {name: value for name, value in options.items() if value is not None}
+    where = path + "."
+    router_id = given.get("router_id", DEFAULT_ROUTER_ID)
+    _checks.in_range(router_id, 1, 255, where + "router_id", "a virtual router ID")
+    _checks.in_range(given["priority"], 1, 254, where + "priority", "a priority")
+    interval = given.get("advert_interval", 1)
+    if not 0.05 <= interval <= 40 or round(interval * 100, 6) % 1:
+        raise OptionError(where + "advert_interval", interval, "give a number of seconds from 0.05 to 40, in steps of 0.01")
+    common = (router_id, given["priority"], interval, _preempt_delay(given, where))
+    front, back = _places(given, services, where)
+    interface = _interface(given["interface"], where + "interface")
+    instances = [_instance("front", interface, given, ("peers", "source_address"), front, common, where)]
+    if "back_interface" in given:
+        interface = _interface(given["back_interface"], where + "back_interface")
+        if interface == instances[0].interface:
+            raise OptionError(where + "back_interface", interface, "the back needs an interface of its own; leave it out if it is the front's")
+        instances.append(_instance("back", interface, given, ("back_peers", None), back, common, where))
+    elif "back_peers" in given:
+        raise OptionError(where + "back_peers", given["back_peers"], "only a back has peers of its own; give back_interface")
+    return Failover(tuple(instances), _sync(given.get("sync"), router_id, where + "sync."), _handover_file(given, where))
+
+
+def _preempt_delay(given, where):
+    if not given.get("preempt", True):
+        if "preempt_delay" in given:
+            raise OptionError(where + "preempt_delay", given["preempt_delay"], "a director that does not preempt waits for nothing")
+        if "handover_file" in given:
+            raise OptionError(where + "preempt", False, "without preempt no director takes over by priority, so handover_file has no effect")
+        return None
+    delay = given.get("preempt_delay", DEFAULT_PREEMPT_DELAY)
+    _checks.in_range(delay, 0, 1000, where + "preempt_delay", "a number of seconds")
+    return delay
+
+
+def _places(given, services, where):
+    """(places at the front, places at the back) that move."""
+    addresses = given.get("addresses")
+    if addresses is None:
+        idents = {_model.service_id(service) for service in services}
+        addresses = sorted({ident.address for ident in idents if ident.address}, key=lambda each: _model.server_order(_model.ServerId(each, 0)))
+    front = _addresses.wished(addresses, where + "addresses")
+    back = _addresses.wished(given.get("gateways", ()), where + "gateways")
+    seen = {}
+    for place in front + back:
+        if place.interface is not None:
+            _interface(place.interface, place.option.replace(".address", ".interface"))
+        if place.address in seen:
+            raise OptionError(place.option, place.address, "this address stands in the lists twice; give each once")
+        seen[place.address] = place
+    if "back_interface" not in given:
+        return front + back, []
+    return front, back
+
+
+def _instance(name, interface, given, options, places, common, where):
+    router_id, priority, interval, delay = common
+    peers_option, source_option = options
+    peers = tuple(
+        _literals.normal_address(peer, "%s%s[%d]" % (where, peers_option, index)) for index, peer in enumerate(given.get(peers_option, ()))
+    )
+    source = given.get(source_option)
+    if source is not None:
+        source = _literals.normal_address(source, where + source_option)
+    speakers = ([source] if source else []) + list(peers)
+    places = [place._replace(interface=place.interface or interface) for place in places]
+    lists = "gateways" if name == "back" else "addresses"
+    if not places:
+        raise OptionError(where + lists, [], "VRRP needs an address that it moves; give at least one")
+    family = _literals.family_of((speakers or [places[0].address])[0])
+    if any(_literals.family_of(each) != family for each in speakers):
+        raise OptionError(where + peers_option, list(peers), "give the peers, and the source_address, of one address family")
+    own = tuple(place for place in places if _literals.family_of(place.address) == family)
+    if not own:
+        raise OptionError(where + lists, places[0].address, "at least one address needs the family of the peers, as VRRP announces it to them")
+    others = tuple(place for place in places if place not in own)
+    return Instance(name, interface, router_id, priority, source, peers, interval, delay, own, others)
+
+
+def _interface(name, option):
+    _addresses.check_interface(name, option)
+    if not _INTERFACE.match(name):
+        raise OptionError(option, name, "keepalived takes interfaces whose names have only letters, digits and _.@+=-")
+    return name
+
+
+def _sync(options, router_id, where):
+    if options is None:
+        return None
+    sync_id = options.get("sync_id")
+    if sync_id is None:
+        sync_id = router_id
+    _checks.in_range(sync_id, 0, 255, where + "sync_id", "a sync ID")
+    return Sync(_interface(options["interface"], where + "interface"), sync_id)
+
+
+def _handover_file(given, where):
+    path = given.get("handover_file")
+    if path is not None and (len(path) > 200 or not _FILE.match(path)):
+        raise OptionError(where + "handover_file", path, "give an absolute path of letters, digits and _.:/-")
+    return path
