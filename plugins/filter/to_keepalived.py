@@ -206,7 +206,7 @@ from ansible_collections.lvs.ipvs.plugins.plugin_utils import _options
 _SPEC = {"services": _options.SERVICES, "failover": _failover.spec(), "checks": {"type": "bool"}}
 
 
-def to_keepalived(services, failover=None, checks=True, version=_version.text(_version.OLDEST)):
+def to_keepalived(services, failover=None, checks=True, version="2.2.7"):
     """The configuration of keepalived for a list of services. Raises AnsibleFilterError."""
     if isinstance(services, (str, Mapping)) or not isinstance(services, Sequence):
         raise AnsibleFilterError("to_keepalived: expected a list of services, got %s" % type(services).__name__)

@@ -59,6 +59,8 @@ def name(value, option):
     """A name of the DNS."""
     if len(value) > 253 or not _NAME.match(value):
         raise OptionError(option, value, "give a name that the servers are asked for, such as www.example.com")
+    if value[1:2] == ".":
+        raise OptionError(option, value, "keepalived takes a name whose first part is one character for one with an empty part; ask for another")
     return value
 
 
