@@ -40,7 +40,7 @@ ENVIRONMENT = {
     "PATH": f"{ROOT / '.venv/bin'}:{os.environ['PATH']}",
 }
 FAST = ("unit", "lint", "roles", "kube-node", "integration", "integration-node")
-LONG: tuple[str, ...] = ("integration-slow", "firewall", "molecule-networkd", "molecule-networkmanager")
+LONG: tuple[str, ...] = ("integration-slow", "machines-slow", "firewall", "molecule-networkd", "molecule-networkmanager")
 """Stages for which ``make test`` has no time."""
 RUNNING: set[int] = set()  # process groups
 INTERRUPTED = threading.Event()
@@ -135,7 +135,8 @@ STAGES = [
         (*LAB, *pyroute2(version), *pytest(f"integration-{version}", "-m", "not once and not slow", "tests/integration")) for version in ("0.7.2", "0.6.13")
     )),
     Stage("lab", "the lab itself", (pytest("lab", "-m", "not nft", "tests/lab/tests"),)),
-    Stage("machines", "playbooks on whole machines", (pytest("machines", "-m", "not nft", "tests/machines"),)),
+    Stage("machines", "playbooks on whole machines", (pytest("machines", "-m", "not nft and not slow", "tests/machines"),)),
+    Stage("machines-slow", "those that take long", (pytest("machines-slow", "-m", "slow", "tests/machines"),)),
     *(
         Stage(
             f"molecule-{name}",
