@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import _info_task
 from ansible_collections.lvs.ipvs.plugins.module_utils._node import _kmod
 from ansible_collections.lvs.ipvs.plugins.module_utils._table import (
     _info_tasks,
@@ -35,6 +36,7 @@ DEFAULTS = {
     _settings_tasks.manage_timeouts: dict.fromkeys(("tcp", "tcp_fin", "udp", "netns"), None),
     _settings_tasks.manage_sync_daemon: dict.fromkeys((*_settings.Daemon._fields[1:], "netns"), None) | {"state": "present"},
     _info_tasks.zero_counters: dict.fromkeys((*SERVICE_NAMES, "netns"), None) | {"state": "zeroed"},
+    _info_task.read_keepalived: {"netns": None},
     _info_tasks.read_info: dict.fromkeys((*SERVICE_NAMES, "netns"), None) | {"statistics": False, "table": True, "pyroute2_interpreters": ["running"]},
 }
 WEB = {"address": "203.0.113.80", "port": 80}

@@ -37,8 +37,8 @@ _ENTRY = re.compile(r" (?:  |VS )?(\S.*?) = (.*)$")
 
 
 class Instance(NamedTuple):
-    """A VRRP instance. ``state``: init, backup, master or fault; ``since``: when it came into it, in seconds since the epoch.
-    ``sync_group``: None where it is in none; ``priority``: the configured one; ``effective_priority``: with what tracking adds."""
+    """A VRRP instance. ``state``: init, backup, master or fault; ``since``: when it came into it, or was last reloaded in it, in
+    seconds since the epoch; ``sync_group``: None where it is in none; ``priority``: the configured one; ``effective_priority``: with what tracking adds."""
 
     name: str
     state: str

@@ -1,0 +1,97 @@
+# Copyright: Contributors to the lvs.ipvs project
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What ipvs_keepalived_info does: options in, Answer out. Reads, and changes nothing."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+
+from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import _daemon, _state
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain_record, _model, _session
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._answer import Answer
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError
+
+DRAIN_FOLDER = os.path.join(_drain_record.FOLDER, "drain")
+DRAINED = -100000
+"""A file of the drain folder that says this, or less, takes all of its server's weight."""
+_NUMBER = re.compile(r"\s*(-?\d+)")
+
+
+def read_keepalived(options, context):
+    """What keepalived does in a network namespace, and which real servers are drained under it."""
+    processes = _daemon.find(options["netns"], context)
+    instances = _state.instances(_daemon.vrrp_data(processes)) if processes and processes.vrrp else []
+    services = _state.services(_daemon.checker_data(processes)) if processes and processes.checker else []
+    values = {
+        "version": _daemon.version(context, processes),
+        "running": processes is not None,
+        "processes": dict((processes or _daemon.Processes(None, None, None))._asdict()),
+        "instances": [dict(each._asdict(), since=_utc(each.since)) for each in instances],
+        "master": all(each.state == "master" for each in instances) if instances else None,
+        "services": _services(services, options, context),
+        "drained": _drained(DRAIN_FOLDER),
+    }
+    return Answer(False, values)
+
+
+def _services(services, options, context):
+    """The services as the module returns them, with the weights that the kernel has."""
+    for service in services:
+        if service.id is None:
+            context.warn("the virtual server group %s is left out: its services have one health for all of them" % service.name)
+    named = [service for service in services if service.id is not None]
+    if not named:
+        return []
+    with _session.open_kernel(options, context, load=False) as kernel:
+        table = kernel.read([service.id for service in named])
+    return [
+        dict(
+            _model.id_options(service.id),
+            quorum_up=service.quorum_up,
+            servers=[_server(server, table.get(service.id)) for server in service.servers],
+        )
+        for service in named
+    ]
+
+
+def _server(server, entry):
+    """``entry``: what the kernel has of the service; None where it is not there."""
+    found = entry.servers.get(server.id) if entry else None
+    return {
+        "address": server.id.address,
+        "port": server.id.port,
+        "health": server.health,
+        "checks": [{"type": check.type, "up": check.up, "ran": check.ran} for check in server.checks],
+        "drained": server.drained,
+        "configured_weight": server.weight,
+        "weight": found.weight if found else None,
+    }
+
+
+def _drained(folder):
+    """The addresses whose file in the drain folder says so, and since when. Raises IpvsError where a file cannot be read."""
+    try:
+        names = sorted(os.listdir(folder))
+    except FileNotFoundError:
+        return []
+    found = []
+    for name in names:
+        try:
+            with open(os.path.join(folder, name), encoding="utf-8", errors="replace") as stream:
+                number, since = _NUMBER.match(stream.read()), os.fstat(stream.fileno()).st_mtime
+        except (FileNotFoundError, IsADirectoryError):
+            continue
+        except OSError as error:
+            raise IpvsError("%s: %s" % (os.path.join(folder, name), error.strerror)) from error
+        if number and int(number.group(1)) <= DRAINED:
+            found.append({"address": name, "since": _utc(since)})
+    return found
+
+
+def _utc(seconds):
+    """A time in seconds since the epoch, as text."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
