@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Run a command on Debian 13: python -m tests.tools.debian13 COMMAND...
 
-Today's ansible-core wants a newer Python than Debian 12 has. The file tree of Debian 13 lies in .cache/debian13 and is made when it is
-missing. The command sees this machine's processes, network, home directory, temporary files and this checkout, each at its own path,
-and starts in the current directory with its own directory first in PATH. Needs root.
+Today's ansible-core wants a newer Python than Debian 12 has, and its keepalived is another one. The file tree of Debian 13 lies in
+.cache/debian13 and is made when it is missing. The command sees this machine's processes, network, home directory, temporary files and
+this checkout, each at its own path, and starts in the current directory with its own directory first in PATH. Needs root.
 """
 
 from __future__ import annotations

@@ -59,7 +59,8 @@ def with_numbers(spec, value):
         if about["type"] in ("int", "float"):
             yield option, dict(required, **{option: value})
         for inner, options in with_numbers(about.get("options", {}), value):
-            yield inner, dict(required, **{option: [options]}, **({"fwmark": 7} if "fwmark" in spec else {}))
+            value_of = options if about["type"] == "dict" else [options]
+            yield inner, dict(required, **{option: value_of}, **({"fwmark": 7} if "fwmark" in spec else {}))
 
 
 @pytest.mark.parametrize("name", MODULES)

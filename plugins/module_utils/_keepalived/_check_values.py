@@ -31,7 +31,7 @@ _PRINTABLE = re.compile(r"[ -~]+\Z")
 
 _ESCAPES = set("dDwWsSbBAnrtfvx123456789")  # that PCRE2 and Python's re have in common, beside escaped punctuation
 _GROUPS = re.compile(r"\(\?(?!:|=|!|<=|<!|[ims]+[:)])")
-_POSIX = re.compile(r"\[[^\]]*\[[:.=]")
+_POSIX = re.compile(r"\[([:.=]).*\1\]")
 _REPEATS = re.compile(r"\{([0-9]*)(,?)([0-9]*)\}")
 _MAX_REPEATS = 1000
 
@@ -102,7 +102,7 @@ def text(value, option):
             option,
             value,
             r"use no escapes but \d \D \w \W \s \S \b \B \A \n \r \t \f \v \xHH \1 and escaped punctuation, no groups but (...), (?:...), "
-            "(?=...), (?!...), (?<=...), (?<!...) and (?i) with i, m or s, and no [[:class:]]: PCRE2 and Python read others differently",
+            "(?=...), (?!...), (?<=...), (?<!...) and (?i) with i, m or s, and no [:class:]: PCRE2 and Python read others differently",
         )
     total = 1
     for low, comma, high in _REPEATS.findall(bare):

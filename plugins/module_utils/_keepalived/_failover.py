@@ -56,6 +56,20 @@ class Failover(NamedTuple):
     handover_file: Optional[str] = None
 
 
+class _Side(NamedTuple):
+    """The options that an instance is made of. ``places``: the list that its own addresses stand in."""
+
+    name: str
+    interface: str
+    peers: str
+    source_address: Optional[str]
+    places: str
+
+
+_FRONT = _Side("front", "interface", "peers", "source_address", "addresses")
+_BACK = _Side("back", "back_interface", "back_peers", None, "gateways")
+
+
 def spec():
     """The argument spec of the settings."""
     addresses = {"type": "list", "elements": "raw"}
@@ -90,21 +104,20 @@ def failover(options, services=(), path="failover"):
         return None
     given = {name: value for name, value in options.items() if value is not None}
     where = path + "."
-    router_id = given.get("router_id", DEFAULT_ROUTER_ID)
+    router_id = given.setdefault("router_id", DEFAULT_ROUTER_ID)
     _checks.in_range(router_id, 1, 255, where + "router_id", "a virtual router ID")
     _checks.in_range(given["priority"], 1, 254, where + "priority", "a priority")
-    interval = given.get("advert_interval", 1)
+    interval = given.setdefault("advert_interval", 1)
     if not 0.05 <= interval <= 40 or round(interval * 100, 6) % 1:
         raise OptionError(where + "advert_interval", interval, "give a number of seconds from 0.05 to 40, in steps of 0.01")
-    common = (router_id, given["priority"], interval, _preempt_delay(given, where))
-    front, back = _places(given, services, where)
-    interface = _interface(given["interface"], where + "interface")
-    instances = [_instance("front", interface, given, ("peers", "source_address"), front, common, where)]
+    front, back = _places(given, services, path)
+    instances = [_instance(_FRONT, given, front, where)]
     if "back_interface" in given:
-        interface = _interface(given["back_interface"], where + "back_interface")
-        if interface == instances[0].interface:
-            raise OptionError(where + "back_interface", interface, "the back needs an interface of its own; leave it out if it is the front's")
-        instances.append(_instance("back", interface, given, ("back_peers", None), back, common, where))
+        instances.append(_instance(_BACK, given, back, where))
+        if given["back_interface"] == given["interface"]:
+            raise OptionError(
+                where + "back_interface", given["interface"], "the back needs an interface of its own; leave it out if it is the front's"
+            )
     elif "back_peers" in given:
         raise OptionError(where + "back_peers", given["back_peers"], "only a back has peers of its own; give back_interface")
     return Failover(tuple(instances), _sync(given.get("sync"), router_id, where + "sync."), _handover_file(given, where))
@@ -122,48 +135,64 @@ def _preempt_delay(given, where):
     return delay
 
 
-def _places(given, services, where):
+def _places(given, services, path):
     """(places at the front, places at the back) that move."""
     addresses = given.get("addresses")
     if addresses is None:
         idents = {_model.service_id(service) for service in services}
         addresses = sorted({ident.address for ident in idents if ident.address}, key=lambda each: _model.server_order(_model.ServerId(each, 0)))
-    front = _addresses.wished(addresses, where + "addresses")
-    back = _addresses.wished(given.get("gateways", ()), where + "gateways")
-    seen = {}
+    front, back = _listed(addresses, "addresses", path), _listed(given.get("gateways", ()), "gateways", path)
+    seen = set()
     for place in front + back:
-        if place.interface is not None:
-            _interface(place.interface, place.option.replace(".address", ".interface"))
         if place.address in seen:
-            raise OptionError(place.option, place.address, "this address stands in the lists twice; give each once")
-        seen[place.address] = place
+            raise OptionError("%s.%s" % (path, place.option), place.address, "this address stands in the lists twice; give each once")
+        seen.add(place.address)
     if "back_interface" not in given:
         return front + back, []
     return front, back
 
 
-def _instance(name, interface, given, options, places, common, where):
-    router_id, priority, interval, delay = common
-    peers_option, source_option = options
-    peers = tuple(
-        _literals.normal_address(peer, "%s%s[%d]" % (where, peers_option, index)) for index, peer in enumerate(given.get(peers_option, ()))
-    )
-    source = given.get(source_option)
-    if source is not None:
-        source = _literals.normal_address(source, where + source_option)
-    speakers = ([source] if source else []) + list(peers)
-    places = [place._replace(interface=place.interface or interface) for place in places]
-    lists = "gateways" if name == "back" else "addresses"
+def _listed(entries, option, path):
+    places = _checks.within(path, lambda given: _addresses.wished(given, option), entries)
+    for place in places:
+        if place.interface is not None:
+            _interface(place.interface, "%s.%s" % (path, place.option.replace(".address", ".interface")))
+    return places
+
+
+def _instance(side, given, places, where):
+    """The Instance of one _Side. ``places``: [Place] that move there."""
+    interface = _interface(given[side.interface], where + side.interface)
     if not places:
-        raise OptionError(where + lists, [], "VRRP needs an address that it moves; give at least one")
-    family = _literals.family_of((speakers or [places[0].address])[0])
+        raise OptionError(where + side.places, [], "VRRP needs an address that it moves; give at least one")
+    peers = tuple(
+        _literals.normal_address(peer, "%s%s[%d]" % (where, side.peers, index)) for index, peer in enumerate(given.get(side.peers, ()))
+    )
+    source = given.get(side.source_address)
+    if source is not None:
+        source = _literals.normal_address(source, where + side.source_address)
+    speakers = peers if source is None else (source,) + peers
+    family = _literals.family_of((speakers + (places[0].address,))[0])
     if any(_literals.family_of(each) != family for each in speakers):
-        raise OptionError(where + peers_option, list(peers), "give the peers, and the source_address, of one address family")
+        raise OptionError(where + side.peers, list(peers), "give the peers, and the source_address, of one address family")
+    places = [place._replace(interface=place.interface or interface) for place in places]
     own = tuple(place for place in places if _literals.family_of(place.address) == family)
     if not own:
-        raise OptionError(where + lists, places[0].address, "at least one address needs the family of the peers, as VRRP announces it to them")
-    others = tuple(place for place in places if place not in own)
-    return Instance(name, interface, router_id, priority, source, peers, interval, delay, own, others)
+        raise OptionError(
+            where + side.places, places[0].address, "at least one address needs the family of the peers, as VRRP announces it to them"
+        )
+    return Instance(
+        side.name,
+        interface,
+        given["router_id"],
+        given["priority"],
+        source,
+        peers,
+        given["advert_interval"],
+        _preempt_delay(given, where),
+        own,
+        tuple(place for place in places if place not in own),
+    )
 
 
 def _interface(name, option):
