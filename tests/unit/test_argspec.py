@@ -55,12 +55,13 @@ def answer(name, options, monkeypatch):
 def with_numbers(spec, value):
     """For each option of a spec that is a number, wherever it stands: (its name, options in which it has this value)."""
     required = {option: about.get("choices", ["198.51.100.1"])[0] for option, about in spec.items() if about.get("required")}
+    named = {mark: 7 for mark in ("fwmark", "service_fwmark") if mark in spec}
     for option, about in spec.items():
         if about["type"] in ("int", "float"):
             yield option, dict(required, **{option: value})
         for inner, options in with_numbers(about.get("options", {}), value):
             value_of = options if about["type"] == "dict" else [options]
-            yield inner, dict(required, **{option: value_of}, **({"fwmark": 7} if "fwmark" in spec else {}))
+            yield inner, dict(required, **{option: value_of}, **named)
 
 
 @pytest.mark.parametrize("name", MODULES)
