@@ -28,7 +28,7 @@ class Machine:
         self.on_signal = {}
         self.process("thread-self", 0, NOT_YET, "/usr/bin/python3")
 
-    def process(self, pid, parent, blocked, program=PROGRAM, netns="own", environ=b"", write=None):
+    def process(self, pid, parent, blocked, program=PROGRAM, netns="own", environ=b"", write=None, words=(b"keepalived", b"--dont-fork")):
         """``write``: {file name: text} that it leaves in its folder when it gets SIGUSR1."""
         place = self.root / str(pid)
         (place / "ns").mkdir(parents=True)
@@ -37,6 +37,7 @@ class Machine:
         (place / "exe").symlink_to(program)
         (place / "status").write_text(f"Name:\tx\nPPid:\t{parent}\nSigBlk:\t{blocked}\n")
         (place / "environ").write_bytes(environ)
+        (place / "cmdline").write_bytes(b"\0".join(words))
         space = self.root / f"netns-{netns}"
         space.touch()
         (place / "ns/net").symlink_to(space)
@@ -115,6 +116,12 @@ class TestFind:
     def test_other_programs(self, machine, program):
         machine.process(10, 1, PARENT, program=program)
         assert machine.found() is None
+
+    def test_the_child_that_tries_a_configuration_before_a_reload(self, machine):
+        machine.process(10, 1, PARENT)
+        machine.process(11, 10, CHECKER)
+        machine.process(12, 10, PARENT, words=(b"/usr/sbin/keepalived", b"--dont-fork", b"--config-test=/dev/null"))
+        assert machine.found() == (10, 11, None)
 
     def test_one_that_does_not_wait_for_signals(self, machine):
         """As ``keepalived --config-test``, and a keepalived that has just been started."""

@@ -26,9 +26,11 @@ PROGRAM = "keepalived"
 PATIENCE = 30.0
 """Seconds that a process has to write its data, or to take up a configuration. A reload of thousands of services takes some of them."""
 _PAUSE = 0.02
+_LOOK = 0.2  # seconds between two questions, each of which keepalived logs
 _PROC = "/proc"
 _TEMPORARY = "/tmp"
 _ASK, _ASK_VRRP = signal.SIGUSR1, signal.SIGUSR2  # every process waits for the first, of the children only VRRP's for the second
+_TESTING = b"--config-test"  # also on the child with which the parent tries a configuration before it reloads, and which being asked would end
 _VERSION = re.compile(r"Keepalived v(\d[\w.]*)")
 
 
@@ -118,27 +120,69 @@ def reload(netns, context, router_id, checker, vrrp):
         raise IpvsError("keepalived does not run, so it cannot take up its configuration")
     os.kill(before.parent, signal.SIGHUP)
     end = time.monotonic() + PATIENCE
+    processes = before
     while True:
-        processes = find(netns, context)
+        known, processes = {None, *before, *processes}, find(netns, context)
         if not processes or processes.parent != before.parent:
             raise IpvsError("keepalived (process %d) ended when it was to take up its configuration: journalctl -u keepalived" % before.parent)
-        if bool(processes.checker) >= checker and bool(processes.vrrp) >= vrrp and _works_by(processes, router_id):
-            return processes
+        # A child that is new may be about to become another program.
+        if known.issuperset(processes) and bool(processes.checker) >= checker and bool(processes.vrrp) >= vrrp:
+            if works_by(processes) == {router_id}:
+                return processes
         if time.monotonic() > end:
             raise IpvsError(
                 "keepalived (process %d) has not taken up its configuration within %d seconds and goes on with the old one: "
                 "journalctl -u keepalived" % (before.parent, PATIENCE)
             )
+        time.sleep(_LOOK)
+
+
+def works_by(processes):
+    """The ``router_id`` of the configurations that the children work by, a set: of one, except in the middle of a reload. Raises IpvsError.
+
+    Empty where there are no children, or where one ends meanwhile: the parent starts it again, or ends too.
+    """
+    try:
+        texts = [ask(processes) for pid, ask in ((processes.checker, checker_data), (processes.vrrp, vrrp_data)) if pid]
+    except _Ended:
+        return set()
+    return {_state.router_id(text) for text in texts}
+
+
+def end(processes):
+    """Have a keepalived end and leave the table as it is. Raises IpvsError where it does not end.
+
+    A checker that ends by itself removes its services, so it is killed, while the parent, which would start it again, is stopped. Of the
+    signals that wait for the parent it takes the one to end before the one about its child. VRRP hands its addresses over as always.
+    """
+    try:
+        if processes.checker:
+            os.kill(processes.parent, signal.SIGSTOP)
+            _await(lambda: _status(processes.parent) in ("T", None), processes)
+            os.kill(processes.checker, signal.SIGKILL)
+            _await(lambda: _status(processes.checker) in ("Z", None), processes)
+        os.kill(processes.parent, signal.SIGTERM)
+        os.kill(processes.parent, signal.SIGCONT)
+    except ProcessLookupError:  # it has ended by itself
+        pass
+    _await(lambda: all(_status(pid) in ("Z", None) for pid in processes if pid), processes)
+
+
+def _await(reached, processes):
+    deadline = time.monotonic() + PATIENCE
+    while not reached():
+        if time.monotonic() > deadline:
+            raise IpvsError("keepalived (process %d) has not ended within %d seconds" % (processes.parent, PATIENCE))
         time.sleep(_PAUSE)
 
 
-def _works_by(processes, router_id):
-    """Whether the children have this router_id."""
+def _status(pid):
+    """The letter that /proc has for the status of a process, Z for one that has ended and T for one that is stopped; None without one."""
     try:
-        texts = [ask(processes) for pid, ask in ((processes.checker, checker_data), (processes.vrrp, vrrp_data)) if pid]
-    except _Ended:  # the parent starts it again, or ends too
-        return False
-    return bool(texts) and all(_state.router_id(text) == router_id for text in texts)
+        with open(os.path.join(_PROC, str(pid), "stat"), encoding="utf-8", errors="replace") as stream:
+            return stream.read().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return None
 
 
 # Processes
@@ -159,6 +203,9 @@ def _running():
                 continue
             with open(os.path.join(_PROC, name, "status"), encoding="utf-8", errors="replace") as stream:
                 status = dict(line.split(":", 1) for line in stream)
+            with open(os.path.join(_PROC, name, "cmdline"), "rb") as stream:
+                if any(word.startswith(_TESTING) for word in stream.read().split(b"\0")):
+                    continue
         except OSError:  # it has ended, or is the kernel's own
             continue
         process = _Process(int(status["PPid"]), int(status["SigBlk"], 16))
