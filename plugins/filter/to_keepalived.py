@@ -34,6 +34,8 @@ notes:
   - A check of type V(script) runs as the user C(keepalived_script), which must exist.
   - keepalived does not change C(upper_threshold) and C(lower_threshold) of servers that are there already. Let M(lvs.ipvs.ipvs_table)
     do that.
+extends_documentation_fragment:
+  - lvs.ipvs.failover
 positional: _input
 options:
   _input:
@@ -45,86 +47,6 @@ options:
     description: Whether the servers are checked. Without checks, O(failover) is required, and keepalived leaves the table alone.
     type: boolean
     default: true
-  failover:
-    description:
-      - The settings of VRRP. If omitted, no address moves.
-    type: dictionary
-    suboptions:
-      interface:
-        description: The interface that the director receives requests on.
-        type: string
-        required: true
-      priority:
-        description:
-          - The priority of this director, from V(1) to V(254). The one with the highest becomes the master.
-          - For O(failover.handover_file), let the priorities of the directors differ by less than 100.
-        type: integer
-        required: true
-      router_id:
-        description: The virtual router ID, from V(1) to V(255), the same on all directors, and no one else's on the network.
-        type: integer
-        default: 51
-      peers:
-        description: The addresses of the other directors. If omitted, adverts are sent by multicast.
-        type: list
-        elements: string
-      source_address:
-        description: The address that adverts are sent from. If omitted, the first one of the interface.
-        type: string
-      advert_interval:
-        description: The seconds between adverts, from 0.05 to 40, the same on all directors.
-        type: float
-        default: 1
-      preempt:
-        description:
-          - Whether a director takes over from one of lower priority. V(false) excludes O(failover.handover_file).
-        type: boolean
-        default: true
-      preempt_delay:
-        description:
-          - The seconds that a director waits after its start before it takes over from one of lower priority. The default leaves the
-            connection synchronisation time to catch up.
-        type: integer
-        default: 15
-      addresses:
-        description:
-          - The addresses that move, each as a literal or as a dictionary with C(address), C(prefix_length) and C(interface). If
-            C(prefix_length) is omitted, it is 32 or 128. If C(interface) is omitted, it is O(failover.interface).
-          - The first address of the family of the peers is announced in the adverts, so it has to be the same on all directors.
-          - If omitted, the addresses of all services.
-        type: list
-        elements: raw
-      gateways:
-        description:
-          - The addresses, in the same form, that real servers behind NAT have as their gateway. If C(interface) is omitted, it is
-            O(failover.back_interface).
-        type: list
-        elements: raw
-      back_interface:
-        description:
-          - The interface towards the real servers, if it is not O(failover.interface). It has a VRRP instance of its own, and both are
-            master together.
-        type: string
-      back_peers:
-        description: The addresses of the other directors on O(failover.back_interface). If omitted, adverts are sent by multicast.
-        type: list
-        elements: string
-      sync:
-        description: Connection synchronisation, where the master sends and the others receive. If omitted, there is none.
-        type: dictionary
-        suboptions:
-          interface:
-            description: The interface for the multicast.
-            type: string
-            required: true
-          sync_id:
-            description: The sync ID, from V(0) to V(255). If omitted, O(failover.router_id).
-            type: integer
-      handover_file:
-        description:
-          - The path of a file by which a director is handed over. With V(1) in it, the director has 100 less priority, and with V(0)
-            its own. keepalived makes the file at its start. The folder must exist.
-        type: string
   version:
     description: The version of keepalived that reads the text, V(2.2.7) or newer. The default suits every one of them.
     type: string

@@ -25,6 +25,8 @@ from ansible.module_utils.common import warnings as module_warnings
 
 from tests.support import eventually
 
+from .keepalived import drains, keepalived, servers  # noqa: F401
+
 _numbers = itertools.count()
 
 OBJECTS = ("service", "server", "services", "timeouts", "sync_daemon")
