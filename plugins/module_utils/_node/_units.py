@@ -69,10 +69,15 @@ def start(name, context):
         _systemctl(["reload-or-restart", name], context, journal=name)
 
 
-def stop(name, context):
-    """Stop it, and have no boot start it."""
+def halt(name, context):
+    """Stop it. The boot starts it as before."""
     if running():
         _systemctl(["stop", name], context, journal=name)
+
+
+def stop(name, context):
+    """Stop it, and have no boot start it."""
+    halt(name, context)
     disable(name, context)
 
 

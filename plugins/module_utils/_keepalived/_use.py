@@ -1,0 +1,207 @@
+# Copyright: Contributors to the lvs.ipvs project
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Having keepalived work by a configuration, all or nothing, and having it give up without the table."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Dict, List, NamedTuple, Optional, Set
+
+from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import _alignment, _daemon, _drain_files, _state
+from ansible_collections.lvs.ipvs.plugins.module_utils._node import _own_files, _units
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _plan, _session
+from ansible_collections.lvs.ipvs.plugins.module_utils._table._apply import reconcile
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError
+
+_PAUSE = 0.1
+_TRIES = 20
+
+
+class Wish(NamedTuple):
+    """``name``: by which the running processes tell their configuration; ``table``: of whole Entries, those that are checked; ``vrrp``:
+    whether there is VRRP; ``unit``: of systemd."""
+
+    name: str
+    table: Dict[Any, Any]
+    vrrp: bool
+    unit: str
+
+
+class Work(NamedTuple):
+    """What was found, as far as something is to be done about it.
+
+    ``files``: [Change]; ``drain_files``: those to make; ``unused_drain_files``: those to remove; ``enable``: whether the unit is to be enabled;
+    ``processes``: of the keepalived that runs, or None; ``names``: those of the configurations that they work by.
+    """
+
+    files: List[_own_files.Change]
+    drain_files: List[str]
+    unused_drain_files: List[str]
+    enable: bool
+    processes: Optional[_daemon.Processes]
+    names: Set[str]
+
+
+def differences(wish, work):
+    """What is not as it should be, one text each; without the table."""
+    texts = _own_files.differences(work.files)
+    texts += ["%s is missing" % path for path in work.drain_files]
+    texts += ["%s is of no use any more" % path for path in work.unused_drain_files]
+    if work.enable:
+        texts.append("%s is not enabled" % wish.unit)
+    if work.processes is None:
+        if _units.running():
+            texts.append("keepalived does not run")
+    elif work.names != {wish.name}:
+        texts.append("keepalived works by another configuration")
+    return texts
+
+
+def carry_out(wish, work, context):
+    """Do it, unless it is a check. Returns what else was not right, in the table, as ipvsadm command lines.
+
+    Raises IpvsError where keepalived does not work by the new configuration, after the former one is back.
+    """
+    if context.check_mode:
+        return _align(wish, work.processes, context) if work.names == {wish.name} else []
+    started = False
+    try:
+        _drain_files.make(work.drain_files)
+        _own_files.write(work.files, context)
+        _read_units(work.files, wish, context)
+        if work.enable:
+            _units.enable(wish.unit, context)
+        processes = work.processes
+        if processes and work.names != {wish.name}:
+            processes = _reload(wish, processes, context)
+        elif not processes and _units.running():
+            started = True
+            processes = _start(wish, context)
+        commands = _align(wish, processes, context) if processes else []
+    except Exception as error:  # pylint: disable=broad-except
+        raise _undone(error, wish, work, started, context) from error
+    _drain_files.remove(work.unused_drain_files)
+    return commands
+
+
+def _read_units(changes, wish, context):
+    if any(change.wanted.path.startswith(_units.FOLDER) for change in changes):
+        _units.reload_manager(context)
+
+
+def _reload(wish, before, context):
+    processes = _daemon.reload(None, context, wish.name, bool(wish.table), wish.vrrp)
+    for name, old, new in zip(before._fields, before, processes):
+        if old and new and old != new:
+            raise IpvsError("the %s process of keepalived (%d) ended when it took up its configuration: journalctl -u %s" % (name, old, wish.unit))
+    return processes
+
+
+def _start(wish, context):
+    """Start the unit, and wait until every check has had a result."""
+    _units.start(wish.unit, context)
+    end = time.monotonic() + _daemon.PATIENCE
+    while True:
+        processes = _daemon.find(None, context)
+        if processes and bool(processes.checker) >= bool(wish.table) and bool(processes.vrrp) >= wish.vrrp:
+            if _daemon.works_by(processes) == {wish.name} and _is_settled(processes):
+                return processes
+        if time.monotonic() > end:
+            break
+        time.sleep(_PAUSE)
+    if processes and _daemon.works_by(processes) == {wish.name}:
+        context.warn("some servers have not been checked within %d seconds; they get no connections until they are" % _daemon.PATIENCE)
+        return processes
+    raise IpvsError("keepalived was started and does not work by its configuration: journalctl -u %s" % wish.unit)
+
+
+def _is_settled(processes):
+    return not processes.checker or all(
+        server.health != _state.UNKNOWN for service in _state.services(_daemon.checker_data(processes)) for server in service.servers
+    )
+
+
+def _align(wish, processes, context):
+    """Put the table right where it differs from what keepalived takes it for, and return the commands."""
+    if not (wish.table and processes and processes.checker):
+        return []
+    with _session.open_kernel({"netns": None}, context) as kernel:
+
+        def plan(_current):
+            current, states = _settled(kernel, wish.table, processes)
+            return _alignment.plan(current, wish.table, states)
+
+        done = reconcile(kernel, lambda each: {}, plan, context.check_mode)
+    return [_plan.command(operation) for operation in done.operations]
+
+
+def _settled(kernel, table, processes):
+    """(Table, [_state.Service]) of one and the same moment: nothing that keepalived believes changed while the table was read."""
+    states = _state.services(_daemon.checker_data(processes))
+    for _number in range(_TRIES):
+        current = kernel.read(list(table) if len(table) <= 100 else None)
+        again = _state.services(_daemon.checker_data(processes))
+        if again == states:
+            return current, states
+        states = again
+        time.sleep(_PAUSE)
+    raise IpvsError("the health of the servers changes all the time, so that the table cannot be compared with it: try again")
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# the way back
+
+
+def _undone(error, wish, work, started, context):
+    """The IpvsError for the user, after everything is as it was, as far as it can be."""
+    left = []
+    back = [_own_files.Change(wanted, found) for found, wanted in work.files if _own_files.read(found.path) != found]
+    steps = [
+        lambda: _own_files.write(back, context),
+        lambda: _read_units(back, wish, context),
+        lambda: _bring_back(wish, work, started, context),
+        lambda: _units.disable(wish.unit, context) if work.enable else None,
+        lambda: _drain_files.remove(work.drain_files),
+    ]
+    for step in steps:
+        try:
+            step()
+        except Exception as trouble:  # pylint: disable=broad-except
+            left.append(str(trouble))
+    details = dict(getattr(error, "details", {}))
+    text = str(error) if isinstance(error, IpvsError) else "%s: %s" % (type(error).__name__, error)
+    if left:
+        return IpvsError("%s. Going back to the former configuration failed: %s" % (text, "; ".join(left)), **dict(details, changed=True, not_undone=left))
+    return IpvsError("%s. The former configuration is back%s." % (text, ", and keepalived works by it" if work.processes else ""), **details)
+
+
+def _bring_back(wish, work, started, context):
+    """Have keepalived do what it did before."""
+    if work.processes is None:
+        if started:
+            _units.halt(wish.unit, context)
+        return
+    processes = _daemon.find(None, context)
+    if processes and _daemon.works_by(processes) == work.names:
+        return
+    names = sorted(work.names)
+    if processes and processes.parent == work.processes.parent and len(names) == 1:
+        _daemon.reload(None, context, names[0], bool(work.processes.checker), bool(work.processes.vrrp))
+        return
+    if not _units.running():
+        raise IpvsError("keepalived has ended, and nothing here could start it again")
+    _units.start(wish.unit, context)
+
+
+def give_up(changes, drain_files, processes, unit, context):
+    """Have keepalived end, and no boot start it. The table stays as it is. ``unit``: what is to be disabled, or None. Raises IpvsError."""
+    if unit:
+        _units.disable(unit, context)
+    _own_files.write(changes, context)  # a unit without our addition is not started again
+    if any(change.wanted.path.startswith(_units.FOLDER) for change in changes):
+        _units.reload_manager(context)
+    if processes:
+        _daemon.end(processes)
+    _drain_files.remove(drain_files)

@@ -1,0 +1,142 @@
+# Copyright: Contributors to the lvs.ipvs project
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What ipvs_keepalived does: options in, Answer out."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+
+from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import (
+    _configuration,
+    _daemon,
+    _drain_files,
+    _failover,
+    _generation,
+    _state,
+    _unit_file,
+    _use,
+    _version,
+)
+from ansible_collections.lvs.ipvs.plugins.module_utils._node import _own_files, _units
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._answer import Answer
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, OptionError
+
+_UNIT = re.compile(r"[A-Za-z0-9_.@:-]+\Z")
+
+
+def manage_keepalived(options, context):
+    """The configuration of keepalived, and keepalived at work by it."""
+    if not _UNIT.match(options["service"]):
+        raise OptionError("service", options["service"], "give the name of a unit of systemd, such as keepalived")
+    unit = options["service"] if options["service"].endswith(".service") else options["service"] + ".service"
+    if options["state"] == "absent":
+        return _absent(options["path"], unit, context)
+    return _present(options, unit, context)
+
+
+def _present(options, unit, context):
+    services = options["services"] or []
+    table = _model.created_table(services)
+    failover = _failover.failover(options["failover"], services)
+    if not options["checks"]:
+        services, table = [], {}
+    processes = _daemon.find(None, context)
+    version = _known_version(processes, context)
+    name, text = _generation.named(_configuration.configuration(services, failover, version or _version.OLDEST))
+    found = _own_files.read(options["path"])
+    _refuse_foreign(found, options)
+    wish = _use.Wish(name, table, bool(failover), unit)
+    addresses = {server.address for entry in table.values() for server in entry.servers}
+    work = _use.Work(
+        files=_own_files.plan([_own_files.File(options["path"], text), _unit_file.addition(unit, failover)]),
+        drain_files=_drain_files.missing(addresses),
+        unused_drain_files=_drain_files.unused(addresses),
+        enable=not _units.state(unit, context).enabled,
+        processes=processes,
+        names=_daemon.works_by(processes) if processes else set(),
+    )
+    if work.files or work.names != {name}:
+        if version:
+            _try(text, services, version, context)
+        _refuse_crash(found, text, version, work)
+    operations = _use.carry_out(wish, work, context)
+    return _answer(options["path"], unit, version, work, _use.differences(wish, work) + operations, context)
+
+
+def _known_version(processes, context):
+    """The version that runs, else the one that is installed; None where there is none, in check mode only. Raises IpvsError."""
+    printed = _daemon.version(context, processes)
+    if printed:
+        return _version.parse("Keepalived v%s" % printed)
+    if not context.check_mode:
+        raise IpvsError("keepalived is not installed: install the package keepalived")
+    context.warn("keepalived is not installed yet, so it could not test the configuration; an earlier task may install it")
+    return None
+
+
+def _refuse_foreign(found, options):
+    if (found.text or "").strip() and not _generation.is_ours(found.text) and not options["replace"]:
+        raise IpvsError(
+            "%s was not written by this module, and nothing of it would be kept. Move what you need into services and failover, look at the "
+            "rest with --diff, and set replace=true" % found.path
+        )
+
+
+def _try(text, services, version, context):
+    """Raise IpvsError unless keepalived itself has nothing against the text. Nothing is written where anybody looks for it."""
+    with tempfile.NamedTemporaryFile("w", prefix="keepalived-", suffix=".conf", encoding="utf-8") as scratch:
+        scratch.write(text)
+        scratch.flush()
+        problems = [line.replace(scratch.name, "the configuration") for line in _daemon.problems(scratch.name, context)]
+    if _version.commands_end_its_test(version) and "misc_path" in text:
+        problems = [problem for problem in problems if problem not in ("exit status -15", "exit status 143")]
+    if problems:
+        raise IpvsError("keepalived does not take this configuration, and nothing was changed: %s" % " / ".join(problems), problems=problems)
+
+
+def _refuse_crash(found, text, version, work):
+    """Raise IpvsError where this version would crash when it takes up the text."""
+    if not (work.processes and work.processes.checker and version and _version.crashes_without_sorry_server(version)):
+        return
+    lost = _generation.lost_sorry_servers(found.text or "", text)
+    if lost and not all(service.quorum_up for service in _state.services(_daemon.checker_data(work.processes))):
+        raise IpvsError(
+            "keepalived %s crashes when a sorry server that is in use is taken away or changed: that of %s may be. Wait until the servers of "
+            "the service are back, or update keepalived to 2.3.4" % (_version.text(version), ", ".join(service for service, _server in lost))
+        )
+
+
+def _absent(path, unit, context):
+    found = _own_files.read(path)
+    if found.text is not None and not _generation.is_ours(found.text):
+        context.warn("%s was not written by this module: it stays, and keepalived too" % path)
+        return Answer(False, {"file": path, "unit": unit, "version": None, "differences": []}, *(("", "") if context.diff else ()))
+    changes = _own_files.plan([_own_files.File(path, None), _unit_file.no_addition(unit)])
+    ours = found.text is not None
+    processes = _daemon.find(None, context) if ours else None
+    disable = ours and _units.state(unit, context).enabled
+    unused = _drain_files.unused(())
+    differences = _own_files.differences(changes) + ["%s drains nobody" % each for each in unused]
+    differences += ["%s is enabled" % unit] if disable else []
+    differences += ["keepalived runs"] if processes else []
+    if not context.check_mode:
+        _use.give_up(changes, unused, processes, unit if disable else None, context)
+    return _shown(path, unit, None, changes, differences, context)
+
+
+def _answer(path, unit, version, work, differences, context):
+    return _shown(path, unit, _version.text(version) if version else None, work.files, differences, context)
+
+
+def _shown(path, unit, version, changes, differences, context):
+    # Not "path": AnsibleModule adds the mode, owner and size of a file that is called so.
+    values = {"file": path, "unit": unit, "version": version, "differences": differences}
+    before = after = None
+    if context.diff:
+        before = _own_files.shown([change.found for change in changes])
+        after = _own_files.shown([change.wanted for change in changes])
+    return Answer(bool(differences), values, before, after)
