@@ -3,7 +3,7 @@
 
 PYTHON := $(firstword $(wildcard /usr/bin/python3) python3)
 PIP_INSTALL := -m pip --disable-pip-version-check install --quiet --use-pep517
-# What the tests run in the lab's kernel, which shows them this machine's own files; and keepalived, which is only asked for its opinion.
+# What the tests run in the lab's kernel, which shows them this machine's own files.
 TEST_PACKAGES := chromium curl ipset iptables ipvsadm iproute2 keepalived kmod nftables
 APT_GET := DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300
 apt_install = { \

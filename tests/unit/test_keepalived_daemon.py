@@ -162,6 +162,20 @@ class TestData:
         machine.replace(11, "keepalived_check.data", "old")
         assert _daemon.checker_data(self.CHECKER) == "new"
 
+    def test_it_is_asked_again(self, machine, monkeypatch):
+        monkeypatch.setattr(_daemon, "_AGAIN", 0)
+        machine.process(11, 10, CHECKER)
+        asked = []
+
+        def forget_twice(number):
+            asked.append(number)
+            if len(asked) == 3:
+                machine.replace(11, "keepalived_check.data", "new")
+
+        machine.on_signal[11] = forget_twice
+        assert _daemon.checker_data(self.CHECKER) == "new"
+        assert asked == [signal.SIGUSR1] * 3
+
     @pytest.mark.usefixtures("impatient")
     def test_it_does_not_answer(self, machine):
         machine.process(11, 10, CHECKER)

@@ -27,6 +27,7 @@ PATIENCE = 30.0
 """Seconds that a process has to write its data, or to take up a configuration. A reload of thousands of services takes some of them."""
 _PAUSE = 0.02
 _LOOK = 0.2  # seconds between two questions, each of which keepalived logs
+_AGAIN = 1.0  # seconds: a process that is asked while it reloads forgets it
 _PROC = "/proc"
 _TEMPORARY = "/tmp"
 _ASK, _ASK_VRRP = signal.SIGUSR1, signal.SIGUSR2  # every process waits for the first, of the children only VRRP's for the second
@@ -254,9 +255,12 @@ def _data(pid, name):
 def _written(pid, place, path):
     """What the process writes into this file when it is asked, or None. Raises FileNotFoundError or ProcessLookupError where it ends."""
     before = _file(path)
-    os.kill(pid, _ASK)
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
+    now = due = time.monotonic()
+    end = now + PATIENCE
+    while now < end:
+        if now >= due:
+            os.kill(pid, _ASK)
+            due = now + _AGAIN
         file = _file(path)
         if file and file != before and file not in _open_files(place):
             with open(path, encoding="utf-8", errors="replace") as stream:
@@ -264,6 +268,7 @@ def _written(pid, place, path):
                     return stream.read()
         os.readlink(os.path.join(place, "exe"))  # there as long as it runs
         time.sleep(_PAUSE)
+        now = time.monotonic()
     return None
 
 
