@@ -62,6 +62,8 @@ options:
 notes:
   - Each real server's address has a file in C(/var/lib/ipvs-director/drain), by which the server is drained. Missing files are created.
     Files of addresses that are no longer listed are removed unless they drain their server.
+  - A service with O(services[].max_unhealthy) needs the program C(/usr/local/libexec/ipvs-director-quorum), see
+    P(lvs.ipvs.to_keepalived#filter). Without it, the task fails before anything is changed.
   - keepalived 2.2.7 and 2.3.3 are tested. Versions before 2.2.7 are refused.
 extends_documentation_fragment:
   - lvs.ipvs.attributes

@@ -54,7 +54,7 @@ def answer(name, options, monkeypatch):
 
 def with_numbers(spec, value):
     """For each option of a spec that is a number, wherever it stands: (its name, options in which it has this value)."""
-    required = {option: about.get("choices", ["198.51.100.1"])[0] for option, about in spec.items() if about.get("required")}
+    required = {option: about.get("choices", [7 if about["type"] == "int" else "198.51.100.1"])[0] for option, about in spec.items() if about.get("required")}
     named = {mark: 7 for mark in ("fwmark", "service_fwmark") if mark in spec}
     for option, about in spec.items():
         if about["type"] in ("int", "float"):

@@ -30,6 +30,20 @@ def plan(current, wanted, states):
     return _plan.plan_present(current, wishes)
 
 
+def unheeded(current, wanted, states):
+    """The ServiceIds of services where too few servers pass their check, and others get connections all the same.
+
+    Those had their weight before keepalived started. A whole service that answered until then has a wrong check more often than no server.
+    """
+    found = []
+    for state in states:
+        if state.id in wanted and state.id in current and not state.quorum_up:
+            here = current[state.id].servers
+            if any(server.health == _state.DOWN and server.id in here and here[server.id].weight for server in state.servers):
+                found.append(state.id)
+    return found
+
+
 def _wishes(servers, found, state):
     """{ServerId: Server} to have, with the weights that they should have now."""
     by_server = {server.id: server for server in state.servers}

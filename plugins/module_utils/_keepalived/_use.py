@@ -15,7 +15,7 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._table import _plan, _ses
 from ansible_collections.lvs.ipvs.plugins.module_utils._table._apply import reconcile
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError
 
-_PAUSE = 0.1
+_PAUSE = 0.5  # seconds between two questions, each of which keepalived logs
 _TRIES = 20
 
 
@@ -102,19 +102,28 @@ def _reload(wish, before, context):
 def _start(wish, context):
     """Start the unit, and wait until every check has had a result."""
     _units.start(wish.unit, context)
+    if not _comes_to(lambda processes: _is_whole(wish, processes) and _is_settled(processes), context):
+        if not _comes_to(lambda processes: _is_whole(wish, processes), context):
+            raise IpvsError("keepalived was started and does not work by its configuration: journalctl -u %s" % wish.unit)
+        context.warn("some servers have not been checked within %d seconds; they get no connections until they are" % _daemon.PATIENCE)
+    return _daemon.find(None, context)
+
+
+def _comes_to(reached, context):
+    """Whether there are Processes of which this holds, within a while."""
     end = time.monotonic() + _daemon.PATIENCE
     while True:
         processes = _daemon.find(None, context)
-        if processes and bool(processes.checker) >= bool(wish.table) and bool(processes.vrrp) >= wish.vrrp:
-            if _daemon.works_by(processes) == {wish.name} and _is_settled(processes):
-                return processes
+        if processes and reached(processes):
+            return True
         if time.monotonic() > end:
-            break
+            return False
         time.sleep(_PAUSE)
-    if processes and _daemon.works_by(processes) == {wish.name}:
-        context.warn("some servers have not been checked within %d seconds; they get no connections until they are" % _daemon.PATIENCE)
-        return processes
-    raise IpvsError("keepalived was started and does not work by its configuration: journalctl -u %s" % wish.unit)
+
+
+def _is_whole(wish, processes):
+    there = bool(processes.checker) >= bool(wish.table) and bool(processes.vrrp) >= wish.vrrp
+    return there and _daemon.works_by(processes) == {wish.name}
 
 
 def _is_settled(processes):
@@ -131,6 +140,8 @@ def _align(wish, processes, context):
 
         def plan(_current):
             current, states = _settled(kernel, wish.table, processes)
+            for ident in _alignment.unheeded(current, wish.table, states):
+                context.warn("service %s: too few servers pass their check; those that got connections before keepalived started still do" % (ident,))
             return _alignment.plan(current, wish.table, states)
 
         done = reconcile(kernel, lambda each: {}, plan, context.check_mode)
@@ -193,6 +204,8 @@ def _bring_back(wish, work, started, context):
     if not _units.running():
         raise IpvsError("keepalived has ended, and nothing here could start it again")
     _units.start(wish.unit, context)
+    if not _comes_to(lambda processes: _daemon.works_by(processes) == work.names, context):
+        raise IpvsError("keepalived was started again and does not work by its former configuration: journalctl -u %s" % wish.unit)
 
 
 def give_up(changes, drain_files, processes, unit, context):

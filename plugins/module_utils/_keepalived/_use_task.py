@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tempfile
 
@@ -44,6 +45,7 @@ def _present(options, unit, context):
     failover = _failover.failover(options["failover"], services)
     if not options["checks"]:
         services, table = [], {}
+    _check_quorum_command(services, context)
     processes = _daemon.find(None, context)
     version = _known_version(processes, context)
     name, text = _generation.named(_configuration.configuration(services, failover, version or _version.OLDEST))
@@ -65,6 +67,20 @@ def _present(options, unit, context):
         _refuse_crash(found, text, version, work)
     operations = _use.carry_out(wish, work, context)
     return _answer(options["path"], unit, version, work, _use.differences(wish, work) + operations, context)
+
+
+def _check_quorum_command(services, context):
+    """Raise OptionError where keepalived would have nothing to run when a service loses its quorum. It does not look for that itself."""
+    if os.access(_configuration.QUORUM_COMMAND, os.X_OK):
+        return
+    for index, service in enumerate(services):
+        share = service.get("max_unhealthy")
+        if share in (None, 100):
+            continue
+        if not context.check_mode:
+            raise OptionError("services[%d].max_unhealthy" % index, share, "it needs the program %s, which is not there" % _configuration.QUORUM_COMMAND)
+        context.warn("%s, which max_unhealthy needs, is not there yet; an earlier task may install it" % _configuration.QUORUM_COMMAND)
+        return
 
 
 def _known_version(processes, context):

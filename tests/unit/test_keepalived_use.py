@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""ipvs_keepalived on a made-up node with a made-up keepalived. The real one is in tests/integration and tests/machines."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import (
+    _configuration,
+    _daemon,
+    _drain_files,
+    _generation,
+    _state,
+    _use,
+)
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, OptionError
+
+from .keepalived_node import FAILOVER, FIRST, PROCESSES, SECOND, SORRY, THEIRS, Node, services
+
+
+@pytest.fixture
+def node(tmp_path, monkeypatch):
+    return Node(tmp_path, monkeypatch)
+
+
+def test_from_nothing(node):
+    foretold = node.manage(check=True, services=services(FIRST))
+    assert node.files() == {} and node.done == ["test"] and node.processes is None
+    done = node.manage(services=services(FIRST))
+    assert done == foretold and done.changed
+    assert done.values["differences"] == [
+        f"{node.path} is missing",
+        f"{node.addition} is missing",
+        f"{node.folder}/{FIRST} is missing",
+        "keepalived.service is not enabled",
+        "keepalived does not run",
+    ]
+    assert node.done == ["test", "systemctl daemon-reload", "systemctl daemon-reload", "systemctl enable keepalived.service",
+                         "systemctl reload-or-restart keepalived.service"]  # fmt: skip
+    again = node.manage(services=services(FIRST))
+    assert (again.changed, again.values["differences"], node.done) == (False, [], [])
+
+
+def test_an_image_build_only_enables(node):
+    node.booted = False
+    node.manage(services=services(FIRST))
+    assert node.enabled and node.processes is None
+    assert not node.manage(services=services(FIRST)).changed
+
+
+def test_a_list_that_changes_is_read_again_and_nothing_is_started(node):
+    node.starts(services=services(FIRST))
+    done = node.manage(services=services(SECOND))
+    assert node.done == ["test", "reload"] and node.loaded == node.named()
+    assert done.values["differences"] == [
+        f"{node.path} is not as it should be",
+        f"{node.folder}/{SECOND} is missing",
+        f"{node.folder}/{FIRST} is of no use any more",
+        "keepalived works by another configuration",
+    ]
+    assert sorted(path.name for path in node.folder.iterdir()) == [SECOND]
+
+
+def test_a_drained_server_stays_so(node):
+    node.starts(services=services(FIRST, SECOND))
+    (node.folder / FIRST).write_text("-100000\n")
+    node.manage(services=services(SECOND))
+    assert (node.folder / FIRST).read_text() == "-100000\n"
+    node.manage(services=services(FIRST, SECOND))
+    assert (node.folder / FIRST).read_text() == "-100000\n"
+
+
+def test_a_configuration_that_was_changed_behind_its_back_is_taken_up(node):
+    node.starts(services=services(FIRST))
+    node.loaded = "another"
+    assert node.manage(services=services(FIRST)).values["differences"] == ["keepalived works by another configuration"]
+    assert node.loaded == node.named()
+
+
+# refusals
+
+
+def test_what_keepalived_does_not_take(node):
+    node.starts(services=services(FIRST))
+    node.problems = ["(PATH: Line 3) wrong"]
+    assert node.fails(services=services(SECOND)).endswith("nothing was changed: (the configuration: Line 3) wrong")
+    with pytest.raises(IpvsError):
+        node.manage(check=True, services=services(SECOND))
+
+
+def test_a_file_of_others(node):
+    node.path.write_text(THEIRS)
+    assert "set replace=true" in node.fails(services=services(FIRST))
+    done = node.manage(services=services(FIRST), replace=True)
+    assert THEIRS in done.before and THEIRS not in done.after
+    node.path.write_text(THEIRS)
+    assert node.manage(state="absent").changed is False and node.path.read_text() == THEIRS and node.processes
+
+
+def test_bad_options(node):
+    for options, name in (({"services": services()}, "services[0].servers"), ({"service": "a b", "services": services(FIRST)}, "service"), ({}, "services")):
+        with pytest.raises(OptionError) as failure:
+            node.manage(**options)
+        assert failure.value.option == name
+    assert node.files() == {} and node.done == []
+
+
+def test_without_keepalived(node):
+    node.version = None
+    assert "install the package" in node.fails(services=services(FIRST))
+    done = node.manage(check=True, services=services(FIRST))
+    assert done.values["version"] is None and "not installed yet" in node.warnings[0]
+    node.version = "2.2.4"
+    assert "has to be 2.2.7 or newer" in node.fails(services=services(FIRST))
+
+
+def test_a_share_needs_its_program(node, monkeypatch):
+    monkeypatch.setattr(_configuration, "QUORUM_COMMAND", str(node.root / "quorum"))
+    assert "services[0].max_unhealthy: 50: it needs the program" in node.fails(services=services(FIRST, max_unhealthy=50))
+    assert node.manage(check=True, services=services(FIRST, max_unhealthy=50)).changed and "is not there yet" in node.warnings[0]
+    node.manage(services=services(FIRST, max_unhealthy=100))
+    (node.root / "quorum").write_text("#!/bin/sh\n")
+    (node.root / "quorum").chmod(0o755)
+    node.manage(services=services(FIRST, max_unhealthy=50))
+
+
+@pytest.mark.parametrize(
+    ("version", "quorum_up", "refused"),
+    [("2.3.3", False, True), ("2.3.3", True, False), ("2.3.4", False, False), ("2.2.7", False, False)],
+)
+def test_the_crash_over_a_sorry_server(node, version, quorum_up, refused):
+    node.version = version
+    node.starts(services=services(FIRST, sorry_server=SORRY))
+    node.states = [_state.Service(None, "", quorum_up, ())]
+    if refused:
+        assert "203.0.113.80 80 may be" in node.fails(services=services(FIRST))
+        node.manage(services=services(FIRST, SECOND, sorry_server=SORRY))
+    else:
+        node.manage(services=services(FIRST))
+
+
+# failures
+
+
+def test_the_way_back_where_it_goes_on(node):
+    node.starts(services=services(FIRST))
+    node.fault = IpvsError("it has not taken it up")
+    message = node.fails(services=services(SECOND), failover=FAILOVER)
+    assert message == "it has not taken it up. The former configuration is back, and keepalived works by it."
+    assert node.loaded == node.named() == node.former
+
+
+def test_the_way_back_where_it_works_by_the_new_one(node, monkeypatch):
+    node.starts(services=services(FIRST))
+
+    def align(*words):
+        raise IpvsError("the table")
+
+    monkeypatch.setattr(_use, "_align", align)
+    assert "The former configuration is back, and keepalived works by it." in node.fails(services=services(SECOND))
+    assert node.done == ["test", "reload", "reload"] and node.loaded == node.former
+
+
+def test_the_way_back_where_it_was_not_running(node):
+    node.fault = IpvsError("")
+    assert node.fails(services=services(FIRST)).endswith("The former configuration is back.")
+    assert not node.enabled and node.processes is None and "systemctl stop keepalived.service" in node.done
+
+
+def test_the_way_back_where_it_has_ended(node, monkeypatch):
+    node.starts(services=services(FIRST))
+
+    def crash(*words):
+        node.processes = None
+        raise IpvsError("it ended")
+
+    monkeypatch.setattr(_daemon, "reload", crash)
+    assert "and keepalived works by it" in node.fails(services=services(SECOND))
+    assert node.processes == PROCESSES and node.loaded == node.former
+
+
+def test_what_cannot_be_put_back_is_said(node, monkeypatch):
+    node.starts(services=services(FIRST))
+    node.booted = False
+
+    def crash(*words):
+        node.processes = None
+        raise IpvsError("it ended")
+
+    monkeypatch.setattr(_daemon, "reload", crash)
+    with pytest.raises(IpvsError) as failure:
+        node.manage(services=services(SECOND))
+    assert failure.value.details["not_undone"] == ["keepalived has ended, and nothing here could start it again"] and failure.value.details["changed"]
+
+
+def test_a_child_that_is_another_one_afterwards(node, monkeypatch):
+    node.starts(services=services(FIRST))
+    real = node._reload
+
+    def crash(*words):
+        node.processes = _daemon.Processes(10, 13, 12)
+        return real(*words)
+
+    monkeypatch.setattr(_daemon, "reload", crash)
+    assert "the checker process of keepalived (11) ended" in node.fails(services=services(SECOND))
+
+
+# the unit, giving up
+
+
+def test_the_addition_to_the_unit(node):
+    node.manage(services=services(FIRST), failover=FAILOVER)
+    lines = node.addition.read_text().splitlines()
+    assert "Restart=on-failure" in lines
+    assert lines[-2:] == ["ExecStopPost=-ip address delete 203.0.113.80/32 dev eth0", "ExecStopPost=-ip address delete 2001:db8::80/128 dev eth0"]
+    node.manage(services=services(FIRST))
+    assert "ExecStopPost" not in node.addition.read_text()
+
+
+def test_giving_up(node):
+    node.starts(services=services(FIRST, SECOND))
+    (node.folder / FIRST).write_text("-100000\n")
+    foretold = node.manage(check=True, state="absent")
+    done = node.manage(state="absent")
+    assert done == foretold and node.done == ["systemctl disable keepalived.service", "systemctl daemon-reload", "end"]
+    assert node.files() == {f"drain/{FIRST}": "-100000\n"} and not node.enabled
+    assert not node.manage(state="absent").changed
+
+
+def test_names_follow_the_text(node):
+    first, text = _generation.named("global_defs {\n}\n")
+    assert text.count(first) == 1 and _generation.named("global_defs {\n    x\n}\n")[0] != first
+
+
+def test_files_that_somebody_else_makes_meanwhile(node):
+    node.folder.mkdir()
+    (node.folder / FIRST).write_text("-100000\n")
+    _drain_files.make([str(node.folder / FIRST)])
+    _drain_files.remove([str(node.folder / FIRST)])
+    assert (node.folder / FIRST).read_text() == "-100000\n"
