@@ -19,6 +19,7 @@ description:
     change is left as it is.
   - A keepalived that runs reads its configuration again and is never restarted, so no connection ends and the health of the servers
     is kept. One that does not run is started, now and at every boot.
+  - What is no longer listed, keepalived removes from the table. What others have in the table stays.
   - The task succeeds once the same processes work by the new configuration. Otherwise the former configuration is put back, keepalived
     works by that again, and the error says what was wrong.
   - Then the table is compared with what keepalived knows of the servers, and put right. This concerns thresholds, which keepalived does
@@ -29,6 +30,8 @@ options:
     description:
       - Whether keepalived checks the servers of O(services). With V(false), it only moves addresses, O(failover) is required, and
         keepalived leaves the table alone.
+      - A keepalived that has checked services until now would remove them from the table, so that is an error. O(state=absent) comes
+        first.
     type: bool
     default: true
   path:

@@ -139,6 +139,13 @@ def test_the_crash_over_a_sorry_server(node, version, quorum_up, refused):
         node.manage(services=services(FIRST))
 
 
+def test_checks_are_not_given_up_with_the_table(node):
+    node.starts(services=services(FIRST), failover=FAILOVER)
+    assert "checks: False: keepalived checks services now" in node.fails(services=services(FIRST), checks=False, failover=FAILOVER)
+    node.processes = PROCESSES._replace(checker=None)
+    node.manage(services=services(FIRST), checks=False, failover=FAILOVER)
+
+
 # failures
 
 

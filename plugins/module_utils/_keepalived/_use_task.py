@@ -61,6 +61,10 @@ def _present(options, unit, context):
         processes=processes,
         names=_daemon.works_by(processes) if processes else set(),
     )
+    if processes and processes.checker and not table:
+        raise OptionError(
+            "checks", options["checks"], "keepalived checks services now, and would remove them from the table; end it first by state=absent"
+        )
     if work.files or work.names != {name}:
         if version:
             _try(text, services, version, context)
