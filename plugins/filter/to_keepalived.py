@@ -21,16 +21,16 @@ description:
 notes:
   - A server that fails its check stays in the table with weight 0, and gets its weight back when the check succeeds again. When
     keepalived starts, servers get connections once their first check has succeeded.
-  - A service whose O(_input[].check.type) is V(none) is not checked. Its servers always get connections. This is the default for UDP,
+  - A service whose C(check.type) is V(none) is not checked. Its servers always get connections. This is the default for UDP,
     SCTP and services named by a firewall mark. Set V(dns), V(udp), V(ping) or V(script) to check them.
   - Each real server's address has a file in C(/var/lib/ipvs-director/drain), of the same name. To drain the server in all its
     services, write V(-100000) into the file. To bring it back, write V(0). The folder must exist before keepalived starts or reloads,
     and so must the file of each server that a reload adds.
-  - With O(_input[].max_unhealthy), keepalived runs C(/usr/local/libexec/ipvs-director-quorum) as root, which must exist. The first
+  - With C(max_unhealthy), keepalived runs C(/usr/local/libexec/ipvs-director-quorum) as root, which must exist. The first
     argument is C(down) when more than this share of the weight is out, C(up) when it no longer is. The others name the service, for
     example C(tcp 203.0.113.80 80) or C(fwmark 7 ipv4). On C(down) that program is expected to give the servers that are out by their
     check, and not drained, their weight again, because wrong servers are better than none.
-  - keepalived counts a drained server as missing weight. Drain few servers of a service with O(_input[].max_unhealthy) at a time.
+  - keepalived counts a drained server as missing weight. Drain few servers of a service with C(max_unhealthy) at a time.
   - A check of type V(script) runs as the user C(keepalived_script), which must exist.
   - keepalived does not change C(upper_threshold) and C(lower_threshold) of servers that are there already. Let M(lvs.ipvs.ipvs_table)
     do that.
@@ -105,9 +105,9 @@ EXAMPLES = r"""
         mode: "0600"
         validate: keepalived --config-test --use-file %s
 
-- name: Only move the addresses of the services
-  ansible.builtin.debug:
-    msg: "{{ services | lvs.ipvs.to_keepalived(checks=false, failover={'interface': 'eth0', 'priority': 100}) }}"
+    - name: Only move the addresses of the services
+      ansible.builtin.debug:
+        msg: "{{ services | lvs.ipvs.to_keepalived(checks=false, failover={'interface': 'eth0', 'priority': 100}) }}"
 """
 
 RETURN = r"""

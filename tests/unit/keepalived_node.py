@@ -70,7 +70,8 @@ class Node:
 
     def _problems(self, path, context):
         self.done.append("test")
-        assert "virtual_server" in Path(path).read_text() or "vrrp_instance" in Path(path).read_text()
+        self.tested = Path(path).read_text()
+        assert "virtual_server" in self.tested or "vrrp_instance" in self.tested
         return [line.replace("PATH", path) for line in self.problems]
 
     def _works_by(self, processes):

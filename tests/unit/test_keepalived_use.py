@@ -61,6 +61,14 @@ def test_a_list_that_changes_is_read_again_and_nothing_is_started(node):
     assert sorted(path.name for path in node.folder.iterdir()) == [SECOND]
 
 
+def test_the_folder_of_the_handover_file(node):
+    failover = {**FAILOVER, "handover_file": f"{node.root}/new/handover"}
+    done = node.manage(services=services(FIRST), failover=failover)
+    assert f"{node.root}/new is missing" in done.values["differences"] and (node.root / "new").is_dir()
+    assert node.tested.count("/new/") == 0 == node.tested.count(str(node.folder)) and f"file {node.root}/new/handover" in node.path.read_text()
+    assert not node.manage(services=services(FIRST), failover=failover).changed
+
+
 def test_a_drained_server_stays_so(node):
     node.starts(services=services(FIRST, SECOND))
     (node.folder / FIRST).write_text("-100000\n")

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import Any, Dict, List, NamedTuple, Optional, Set
 
@@ -32,13 +33,14 @@ class Wish(NamedTuple):
 class Work(NamedTuple):
     """What was found, as far as something is to be done about it.
 
-    ``files``: [Change]; ``drain_files``: those to make; ``unused_drain_files``: those to remove; ``enable``: whether the unit is to be enabled;
-    ``processes``: of the keepalived that runs, or None; ``names``: those of the configurations that they work by.
+    ``files``: [Change]; ``drain_files``, ``folders``: those to make; ``unused_drain_files``: those to remove; ``enable``: whether the unit is
+    to be enabled; ``processes``: of the keepalived that runs, or None; ``names``: those of the configurations that they work by.
     """
 
     files: List[_own_files.Change]
     drain_files: List[str]
     unused_drain_files: List[str]
+    folders: List[str]
     enable: bool
     processes: Optional[_daemon.Processes]
     names: Set[str]
@@ -47,7 +49,7 @@ class Work(NamedTuple):
 def differences(wish, work):
     """What is not as it should be, one text each; without the table."""
     texts = _own_files.differences(work.files)
-    texts += ["%s is missing" % path for path in work.drain_files]
+    texts += ["%s is missing" % path for path in work.drain_files + work.folders]
     texts += ["%s is of no use any more" % path for path in work.unused_drain_files]
     if work.enable:
         texts.append("%s is not enabled" % wish.unit)
@@ -68,6 +70,8 @@ def carry_out(wish, work, context):
         return _align(wish, work.processes, context) if work.names == {wish.name} else []
     started = False
     try:
+        for folder in work.folders:
+            os.makedirs(folder, mode=0o755, exist_ok=True)
         _drain_files.make(work.drain_files)
         _own_files.write(work.files, context)
         _read_units(work.files, wish, context)

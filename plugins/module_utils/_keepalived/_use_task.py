@@ -26,6 +26,7 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._answer import Answer
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, OptionError
 
+_TRACKED = re.compile(r"^    file /.*/", re.MULTILINE)
 _UNIT = re.compile(r"[A-Za-z0-9_.@:-]+\Z")
 
 
@@ -57,6 +58,7 @@ def _present(options, unit, context):
         files=_own_files.plan([_own_files.File(options["path"], text), _unit_file.addition(unit, failover)]),
         drain_files=_drain_files.missing(addresses),
         unused_drain_files=_drain_files.unused(addresses),
+        folders=_missing_folders(failover),
         enable=not _units.state(unit, context).enabled,
         processes=processes,
         names=_daemon.works_by(processes) if processes else set(),
@@ -70,7 +72,13 @@ def _present(options, unit, context):
             _try(text, services, version, context)
         _refuse_crash(found, text, version, work)
     operations = _use.carry_out(wish, work, context)
-    return _answer(options["path"], unit, version, work, _use.differences(wish, work) + operations, context)
+    return _answer(options["path"], unit, version, work.files, _use.differences(wish, work) + operations, context)
+
+
+def _missing_folders(failover):
+    """The folder of the file by which a director is handed over, in a list, if it is missing. keepalived makes the file, not the folder."""
+    folder = os.path.dirname(failover.handover_file) if failover and failover.handover_file else None
+    return [folder] if folder and not os.path.isdir(folder) else []
 
 
 def _check_quorum_command(services, context):
@@ -108,10 +116,11 @@ def _refuse_foreign(found, options):
 
 def _try(text, services, version, context):
     """Raise IpvsError unless keepalived itself has nothing against the text. Nothing is written where anybody looks for it."""
-    with tempfile.NamedTemporaryFile("w", prefix="keepalived-", suffix=".conf", encoding="utf-8") as scratch:
-        scratch.write(text)
-        scratch.flush()
-        problems = [line.replace(scratch.name, "the configuration") for line in _daemon.problems(scratch.name, context)]
+    with tempfile.TemporaryDirectory(prefix="keepalived-") as folder:
+        scratch = os.path.join(folder, "keepalived.conf")
+        with open(scratch, "w", encoding="utf-8") as stream:
+            stream.write(_TRACKED.sub("    file %s/" % folder, text))  # their folders may be missing yet
+        problems = [line.replace(scratch, "the configuration") for line in _daemon.problems(scratch, context)]
     if _version.commands_end_its_test(version) and "misc_path" in text:
         problems = [problem for problem in problems if problem not in ("exit status -15", "exit status 143")]
     if problems:
@@ -134,7 +143,7 @@ def _absent(path, unit, context):
     found = _own_files.read(path)
     if found.text is not None and not _generation.is_ours(found.text):
         context.warn("%s was not written by this module: it stays, and keepalived too" % path)
-        return Answer(False, {"file": path, "unit": unit, "version": None, "differences": []}, *(("", "") if context.diff else ()))
+        return _answer(path, unit, None, [], [], context)
     changes = _own_files.plan([_own_files.File(path, None), _unit_file.no_addition(unit)])
     ours = found.text is not None
     processes = _daemon.find(None, context) if ours else None
@@ -145,16 +154,12 @@ def _absent(path, unit, context):
     differences += ["keepalived runs"] if processes else []
     if not context.check_mode:
         _use.give_up(changes, unused, processes, unit if disable else None, context)
-    return _shown(path, unit, None, changes, differences, context)
+    return _answer(path, unit, None, changes, differences, context)
 
 
-def _answer(path, unit, version, work, differences, context):
-    return _shown(path, unit, _version.text(version) if version else None, work.files, differences, context)
-
-
-def _shown(path, unit, version, changes, differences, context):
+def _answer(path, unit, version, changes, differences, context):
     # Not "path": AnsibleModule adds the mode, owner and size of a file that is called so.
-    values = {"file": path, "unit": unit, "version": version, "differences": differences}
+    values = {"file": path, "unit": unit, "version": version and _version.text(version), "differences": differences}
     before = after = None
     if context.diff:
         before = _own_files.shown([change.found for change in changes])
