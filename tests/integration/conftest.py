@@ -25,7 +25,7 @@ from ansible.module_utils.common import warnings as module_warnings
 
 from tests.support import eventually
 
-from .keepalived import drains, keepalived, servers  # noqa: F401
+from .keepalived import drains, keepalived, servers  # noqa: F401  # pylint: disable=unused-import
 
 _numbers = itertools.count()
 

@@ -83,7 +83,7 @@ class Node:
     def _reload(self, netns, context, name, checker, vrrp):
         self.done.append("reload")
         if self.fault and name != self.former:
-            raise self.fault
+            raise IpvsError(self.fault)
         self.loaded = name
         return self.processes
 

@@ -78,8 +78,8 @@ vrrp_instance back {
 """
 
 
-def lines(services=SERVICES, **failover):
-    text = to_keepalived(services, failover={"interface": "eth0", "priority": 100, **failover}, checks=False)
+def lines(services=None, **failover):
+    text = to_keepalived(SERVICES if services is None else services, failover={"interface": "eth0", "priority": 100, **failover}, checks=False)
     return [line.strip() for line in text.splitlines()]
 
 

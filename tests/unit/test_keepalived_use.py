@@ -159,7 +159,7 @@ def test_checks_are_not_given_up_with_the_table(node):
 
 def test_the_way_back_where_it_goes_on(node):
     node.starts(services=services(FIRST))
-    node.fault = IpvsError("it has not taken it up")
+    node.fault = "it has not taken it up"
     message = node.fails(services=services(SECOND), failover=FAILOVER)
     assert message == "it has not taken it up. The former configuration is back, and keepalived works by it."
     assert node.loaded == node.named() == node.former
@@ -177,7 +177,7 @@ def test_the_way_back_where_it_works_by_the_new_one(node, monkeypatch):
 
 
 def test_the_way_back_where_it_was_not_running(node):
-    node.fault = IpvsError("")
+    node.fault = "it does not start"
     assert node.fails(services=services(FIRST)).endswith("The former configuration is back.")
     assert not node.enabled and node.processes is None and "systemctl stop keepalived.service" in node.done
 

@@ -71,8 +71,7 @@ def _drain_files(addresses):
     if addresses:
         yield _DRAIN_COMMENT
     for address in sorted(addresses, key=lambda each: _model.server_order(_model.ServerId(each, 0))):
-        for line in _render([("track_file %s" % address, ["file %s" % drain_file(address), "init_file 0"])]):
-            yield line
+        yield from _render([("track_file %s" % address, ["file %s" % drain_file(address), "init_file 0"])])
 
 
 def _render(statements, indent=""):
@@ -83,8 +82,7 @@ def _render(statements, indent=""):
         else:
             head, inner = each
             yield "%s%s {\n" % (indent, head)
-            for line in _render(inner, indent + _INDENT):
-                yield line
+            yield from _render(inner, indent + _INDENT)
             yield indent + "}\n"
 
 
