@@ -207,3 +207,22 @@ def test_links_are_followed_in_our_own_file_system(node, tmp_path):
     (process / "root").unlink()
     (process / "root").symlink_to("/")
     assert node.owners() == [f"keepalived (running, with virtual servers in {tmp_path}/link.conf)"]
+
+
+def keepalived_services(node):
+    services, problems = _owners.keepalived_services(None, str(node.proc))
+    return sorted(map(str, services)), problems
+
+
+def test_the_services_of_a_keepalived(node):
+    node.put("/etc/keepalived/keepalived.conf", VRRP + "include more.conf\n")
+    node.put("/etc/keepalived/more.conf", SERVER)
+    assert keepalived_services(node) == ([], [])  # it doesn't run
+    for name in ("keepalived", "keepalived_healthcheckers"):
+        node.run("/usr/sbin/keepalived", "--dont-fork", comm=name)
+    node.put("/srv/other.conf", "virtual_server 203.0.113.81 80 {\n}\n")
+    node.run("keepalived", "-f", "/srv/other.conf")
+    node.run("keepalived", "-f", "/srv/elsewhere.conf", net="/proc/self/ns/user")
+    assert keepalived_services(node) == (["tcp 203.0.113.80:80", "tcp 203.0.113.81:80"], [])
+    node.run("keepalived", "-f", "/srv/gone.conf")
+    assert keepalived_services(node)[1] == ["/srv/gone.conf: No such file or directory"]
