@@ -36,6 +36,7 @@ class Director:
         monkeypatch.setattr(_saved, "reweigh", self.reweigh)
         self.saved = {}
         monkeypatch.setattr(_drain.wait_for_all, "__defaults__", (self,))
+        monkeypatch.setattr(_drain.wait_for_weights, "__defaults__", (self,))
 
     def reweigh(self, table, context):
         """What the boot would restore: the weights of the tables that it was given."""

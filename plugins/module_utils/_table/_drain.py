@@ -13,6 +13,7 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import Opti
 
 DRAINED, GONE, TIMED_OUT, RESTORED = "drained", "gone", "timed out", "restored"
 MAX_WAIT = 86400 * 31  # seconds
+_PAUSE = 0.05  # seconds between two looks at weights that another program is about to change
 _RANGES = {"drain_timeout": (0, MAX_WAIT), "drain_connections": (0, _model.MAX_THRESHOLD), "drain_interval": (0.05, MAX_WAIT)}
 
 
@@ -66,3 +67,16 @@ def wait_for_all(look, reset, limit, timeout, interval, clock=time):
         if left <= 0:
             return TIMED_OUT, seen, busy
         clock.sleep(min(interval, left))
+
+
+def wait_for_weights(look, done, timeout, clock=time):
+    """Wait until another program has given several servers their weights, for at most ``timeout`` seconds.
+
+    ``look()``: as of ``wait_for_all``; ``done(weight)``: whether it is what is waited for. Returns the places of which it is not.
+    """
+    end = clock.monotonic() + timeout
+    while True:
+        left = [place for place, (server, _connections) in look().items() if not done(server.weight)]
+        if not left or clock.monotonic() >= end:
+            return left
+        clock.sleep(_PAUSE)

@@ -25,6 +25,34 @@ FOLDER = "/var/lib/ipvs-director"
 _MODE = 0o644
 
 
+def replace(path, text, scratch_folder):
+    """Put the text into the file in one step, and on the disk. ``scratch_folder``: in the same file system. Raises IpvsError."""
+    try:
+        handle, scratch = tempfile.mkstemp(dir=scratch_folder, prefix=".drained")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as stream:
+                stream.write(text)
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.chmod(scratch, _MODE)
+            os.replace(scratch, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(scratch)
+            raise
+        _sync(os.path.dirname(path))
+    except OSError as error:
+        raise IpvsError("%s: %s" % (error.filename or path, error.strerror)) from error
+
+
+def _sync(folder):
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 class Record:
     """``folder``: where the file lies; ``netns``: the namespace that it is about, as the option names it."""
 
@@ -49,36 +77,19 @@ class Record:
 
     def write(self, weights):
         """Put {Place: weight} on the disk; no file where there are none."""
+        if weights:
+            self._replace(weights)
+            return
         try:
-            if weights:
-                self._replace(weights)
-            elif os.path.exists(self.path):
+            if os.path.exists(self.path):
                 os.unlink(self.path)
-            self._sync_folder()
+                _sync(self.folder)
         except OSError as error:
             raise IpvsError("%s: %s" % (error.filename or self.path, error.strerror)) from error
 
     def _replace(self, weights):
         entries = [dict(_places.options(place), weight=weights[place]) for place in sorted(weights, key=_places.order)]
-        handle, scratch = tempfile.mkstemp(dir=self.folder, prefix=".drained")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as stream:
-                stream.write("[\n%s\n]\n" % ",\n".join(json.dumps(entry) for entry in entries))
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.chmod(scratch, _MODE)
-            os.replace(scratch, self.path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(scratch)
-            raise
-
-    def _sync_folder(self):
-        handle = os.open(self.folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        replace(self.path, "[\n%s\n]\n" % ",\n".join(json.dumps(entry) for entry in entries), self.folder)
 
     @contextlib.contextmanager
     def locked(self):

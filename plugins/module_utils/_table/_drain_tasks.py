@@ -2,13 +2,16 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What ipvs_drain does: real servers out of all their services at once, and back."""
+"""What ipvs_drain does: real servers out of all their services at once, and back.
+
+The weights of servers that keepalived drains are its own: it is told, and the kernel shows when it has done it.
+"""
 
 from __future__ import annotations
 
 import contextlib
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain, _literals, _model, _places, _plan, _rules, _saved, _session
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain, _drain_keepalived, _literals, _model, _places, _plan, _rules, _saved, _session
 from ansible_collections.lvs.ipvs.plugins.module_utils._table._apply import reconcile
 from ansible_collections.lvs.ipvs.plugins.module_utils._table._drain_record import Record
 from ansible_collections.lvs.ipvs.plugins.module_utils._task import _nearest
@@ -43,6 +46,7 @@ class _Task:
     def __init__(self, kernel, addresses, options, context):
         self.kernel, self.addresses, self.options, self.context = kernel, addresses, options, context
         self.record = Record(options["state_directory"], options["netns"])
+        self.keepalived = _drain_keepalived.Keepalived(options["netns"], context)
         self.was = self.recorded = {}
         self.resaved = False
         self.done = _plan.Plan((), None, None)
@@ -55,6 +59,15 @@ class _Task:
 
     def _locked(self):
         return contextlib.nullcontext() if self.context.check_mode else self.record.locked()
+
+    def _wait_for_weights(self, places, done, timeout):
+        """The places of which keepalived has not done it in time; none in check mode."""
+        if self.context.check_mode or not places:
+            return []
+        try:
+            return _drain.wait_for_weights(lambda: self._look(places), done, timeout)
+        except IpvsError as error:
+            raise _session.after_failure(self.done, error) from error
 
     def _reconcile(self, plan):
         """Carry out what ``plan(table)`` says, beside what was done before, and keep what the boot restores in step."""
@@ -92,16 +105,20 @@ class _Task:
         return {place: seen[place.service][place.server] for place in places if place.server in seen[place.service]}
 
     def _values(self, weights, seen=None):
-        return {"places": self._shown(weights, seen), "commands": [_plan.command(operation) for operation in self.done.operations]}
+        commands = [_plan.command(operation) for operation in self.done.operations] + self.keepalived.commands
+        return {"places": self._shown(weights, seen), "commands": commands}
 
     @property
     def changed(self):
-        return bool(self.done.operations) or self.recorded != self.was or self.resaved
+        return bool(self.done.operations) or self.recorded != self.was or self.resaved or self.keepalived.drained != self.keepalived.was
 
     def _answered(self, values):
         texts = (None, None)
         if self.context.diff:
-            texts = (_text(self.done.before, self.was), _text(self.done.after, self.recorded))
+            texts = (
+                _text(self.done.before, self.was) + self.keepalived.text(self.keepalived.was),
+                _text(self.done.after, self.recorded) + self.keepalived.text(self.keepalived.drained),
+            )
         return Answer(self.changed, values, *texts)
 
     def _of_ours(self, recorded):
@@ -112,6 +129,11 @@ class _Task:
 def _text(table, recorded):
     lines = ["# recorded: %s: weight %d\n" % (place, recorded[place]) for place in sorted(recorded, key=_places.order)]
     return _rules.render_table(table or {}) + "".join(lines)
+
+
+def _without(plan, places):
+    """The plan with what it comes to, but without the operations that change these places: somebody else carries them out."""
+    return plan._replace(operations=tuple(each for each in plan.operations if _places.Place(each.service, each.after.id) not in places))
 
 
 def _listed(things, what):
@@ -132,12 +154,30 @@ class _Draining(_Task):
         return self._answered(dict(self._values(self.weights, seen), drained=drained))
 
     def _take_out(self, first=False):
-        """Record the weights, then set them to 0. Whoever is killed in between leaves a record behind, which the next one goes by."""
+        """Record the weights, then set them to 0. Whoever is killed in between leaves a record behind, which the next one goes by.
+
+        Other drains wait until keepalived has done its part, too.
+        """
         with self._locked():
             self.recorded = self.record.read()
+            self.keepalived.read(first)
             if first:
                 self.was = self.recorded
             self._reconcile(self._plan)
+            try:
+                self.keepalived.set(self.addresses, True)
+            except IpvsError as error:
+                raise _session.after_failure(self.done, error) from error
+            left = self._wait_for_weights(self.told, lambda weight: not weight, _drain_keepalived.PATIENCE)
+        if left:
+            raise IpvsError(
+                "keepalived was told to drain %s, and has not taken the weight away within %d seconds. Find out whether it works: "
+                "ipvs_keepalived_info. It stays told; run it again to go on waiting, or with state: restored to take it back."
+                % (_listed(left, "places"), _drain_keepalived.PATIENCE),
+                changed=self.changed,
+                drained=False,
+                **self._values(self.weights)
+            )
 
     def _plan(self, table):
         places = _places.find(table, self.addresses)
@@ -150,14 +190,15 @@ class _Draining(_Task):
                 "allow_empty: true to take it out nevertheless." % _listed(bereft, "services"),
                 bereft=[_model.id_options(service) for service in bereft],
             )
-        weights = _places.weights(table, places, self.recorded)
+        self.told = self.keepalived.weights(places)
+        weights = _places.weights(table, [place for place in places if place not in self.told], self.recorded)
         # on disk before the first weight changes, and again where another has changed the table and it is planned anew
-        self._write(_merged(self.recorded, weights))
-        self.weights = _merged(self._of_ours(self.recorded), weights)
-        return _places.plan(table, dict.fromkeys(places, 0))
+        self._write(_merged({place: weight for place, weight in self.recorded.items() if place not in self.told}, weights))
+        self.weights = _merged(self._of_ours(self.recorded), self.told)
+        return _without(_places.plan(table, dict.fromkeys(places, 0)), self.told)
 
     def _refuse_missing(self, table):
-        known = {place.server.address for place in list(self.recorded) + _places.find(table, self.addresses)}
+        known = {place.server.address for place in list(self.recorded) + _places.find(table, self.addresses)} | set(self.keepalived.drained)
         missing = sorted(self.addresses - known)
         if not missing:
             return
@@ -216,18 +257,40 @@ class _Restoring(_Task):
     def answer(self):
         with self._locked():
             self.was = self.recorded = self.record.read()
+            self.keepalived.read(first=True)
             chosen = self._of_ours(self.recorded)
+            drained = {address for address in self.keepalived.drained if self.keepalived.drained[address]}
+            self.coming = drained if self.addresses is None else drained & self.addresses
             if chosen and isinstance(self.kernel, _session.NoKernel):
                 raise IpvsError(
                     "IPVS is not loaded, so there is nothing to give weights back to; the record of %s stays. Have the table restored first."
                     % _listed(sorted(chosen, key=_places.order), "places")
                 )
-            self._reconcile(lambda table: _places.plan(table, _places.returning(table, chosen)))
+            self._reconcile(lambda table: self._plan(table, chosen))
             self._write({place: weight for place, weight in self.recorded.items() if place not in chosen})
-        values = self._values(chosen)
-        if not chosen:
+            try:
+                self.keepalived.set(self.coming, False)
+            except IpvsError as error:
+                raise _session.after_failure(self.done, error) from error
+            awaited = {place: weight for place, weight in self.told.items() if weight}
+            unhealthy = self._wait_for_weights(awaited, bool, _drain_keepalived.RETURN_PATIENCE)
+            for place in unhealthy:
+                servers = self.done.after[place.service].servers
+                servers[place.server] = servers[place.server]._replace(weight=0)
+        values = self._values(_merged(chosen, self.told))
+        values["unhealthy"] = [str(place) for place in sorted(unhealthy, key=_places.order)]
+        if unhealthy:
+            values["msg"] = "%s: no longer drained, and kept out by its health check." % _listed(values["unhealthy"], "places")
+        elif not chosen and not self.coming:
             values["msg"] = self._nothing()
         return self._answered(values)
+
+    def _plan(self, table, chosen):
+        self.told = self.keepalived.weights(_places.find(table, self.coming))
+        others = self.keepalived.weights(chosen)  # drained before keepalived was there, which has given them a weight or a verdict since
+        wanted = _places.returning(table, {place: weight for place, weight in chosen.items() if place not in others})
+        wanted.update(_places.returning(table, self.told))
+        return _without(_places.plan(table, wanted), self.told)
 
     def _nothing(self):
         """Why nothing is put back, with what the user may have meant."""
@@ -237,6 +300,9 @@ class _Restoring(_Task):
         table = self.kernel.read()
         places = sorted(_places.find(table, self.addresses), key=_places.order)
         idle = [place for place in places if not table[place.service].servers[place.server].weight]
+        kept = self.keepalived.weights(idle)
+        if kept:
+            return "%s keepalived keeps %s out: its health check fails." % (text, _listed(sorted(kept, key=_places.order), "places"))
         if idle:
             return "%s Others gave weight 0 to %s; ipvs_server gives them another." % (text, _listed(idle, "places"))
         near = [] if places else _nearest.addresses(table, sorted(self.addresses)[0])
