@@ -11,7 +11,7 @@ import string
 from hypothesis import strategies as st
 
 from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import _configuration
-from ansible_collections.lvs.ipvs.plugins.module_utils._table import _literals, _model
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain_files, _literals, _model
 from tests import rule_tables
 
 REGEX = r"""a"b{2}\d+$ #!x\\ [^'%] (?i:ok|fine)?"""
@@ -124,7 +124,7 @@ def services(draw, kinds=checks):
 
 @st.composite
 def server_options(draw, ident, server, kinds):
-    server = server._replace(weight=min(server.weight, -_configuration.DRAINED))
+    server = server._replace(weight=min(server.weight, -_drain_files.DRAINED))
     if ident.fwmark and server.forward_method != "nat":
         server = server._replace(id=_model.ServerId(server.id.address, 0))
     options = _model.server_options(server)

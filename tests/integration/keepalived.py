@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import _info_task
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain_files
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._answer import Context
 
-DRAIN = Path(_info_task.DRAIN_FOLDER)
+DRAIN = Path(_drain_files.FOLDER)
 ADDRESSES = ("198.51.100.11", "198.51.100.12", "198.51.100.13")
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import (
-    _configuration,
     _daemon,
     _state,
     _unit_file,
@@ -16,7 +15,7 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import (
     _use_task,
 )
 from ansible_collections.lvs.ipvs.plugins.module_utils._node import _own_files
-from ansible_collections.lvs.ipvs.plugins.module_utils._table import _session
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain_files, _session
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._answer import Context
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError
 
@@ -47,7 +46,7 @@ class Node:
         self.booted = True
         monkeypatch.setattr(_session, "Kernel", lambda netns: self.kernel)
         monkeypatch.setattr(_session._netlink, "loaded", lambda netns: True)
-        monkeypatch.setattr(_configuration, "DRAIN_FOLDER", str(self.folder))
+        monkeypatch.setattr(_drain_files, "FOLDER", str(self.folder))
         monkeypatch.setattr(_unit_file, "_PATH", str(root / "units/%s.d/ipvs-director.conf"))
         monkeypatch.setattr(_own_files.os, "chown", lambda *words: None)
         read = _own_files.read

@@ -8,7 +8,7 @@ import os
 import pytest
 
 from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import _daemon, _info_task
-from ansible_collections.lvs.ipvs.plugins.module_utils._table import _table_tasks
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain_files, _table_tasks
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError
 
 from .task_node import Node
@@ -30,7 +30,7 @@ class Director:
         monkeypatch.setattr(_daemon, "version", lambda context, processes: "2.3.3")
         monkeypatch.setattr(_daemon, "vrrp_data", lambda processes: self.vrrp)
         monkeypatch.setattr(_daemon, "checker_data", lambda processes: self.checker)
-        monkeypatch.setattr(_info_task, "DRAIN_FOLDER", str(folder))
+        monkeypatch.setattr(_drain_files, "FOLDER", str(folder))
 
     def drain_file(self, name, content, written=0):
         self.folder.mkdir(exist_ok=True)

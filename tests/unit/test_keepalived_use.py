@@ -8,11 +8,11 @@ import pytest
 from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import (
     _configuration,
     _daemon,
-    _drain_files,
     _generation,
     _state,
     _use,
 )
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain_files
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, OptionError
 
 from .keepalived_node import FAILOVER, FIRST, PROCESSES, SECOND, SORRY, THEIRS, Node, services

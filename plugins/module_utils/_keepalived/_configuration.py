@@ -11,16 +11,13 @@ Source: keepalived.conf(5) of versions 2.2.7 and 2.3.3, and their parsers.
 from __future__ import annotations
 
 from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import _checks, _failover, _version
-from ansible_collections.lvs.ipvs.plugins.module_utils._table import _literals, _model
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain_files, _literals, _model
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import OptionError
 
 HEADER = """\
 # Written by the Ansible collection lvs.ipvs. Changes made here are lost: change the list of services.
 """
-DRAIN_FOLDER = "/var/lib/ipvs-director/drain"
-"""It has a file for each real server's address. Its content is added to the server's weight: 0, or DRAINED."""
-DRAINED = -100000
-_DRAIN_COMMENT = "# The content of each of these files is added to the weight of the server: 0, or %d to drain it.\n" % DRAINED
+_DRAIN_COMMENT = "# The content of each of these files is added to the weight of the server: 0, or %d to drain it.\n" % _drain_files.DRAINED
 QUORUM_COMMAND = "/usr/local/libexec/ipvs-director-quorum"
 """Called with ``up`` or ``down`` and the words of ``service_words`` when a service with max_unhealthy gains or loses its quorum."""
 
@@ -30,11 +27,6 @@ _NAMED_FLAGS = ("sh", "mh")  # whose flags have names of their own
 _FORWARD = {"nat": "NAT", "dr": "DR", "tun": "TUN"}
 _TUNNEL_CHECKSUMS = {"none": "nocsum", "csum": "csum", "remcsum": "remcsum"}
 _INDENT = "    "
-
-
-def drain_file(address):
-    """The path of the file by which a real server, in all its services, is drained."""
-    return "%s/%s" % (DRAIN_FOLDER, address)
 
 
 def service_words(ident):
@@ -61,17 +53,17 @@ def configuration(services, failover=None, version=_version.OLDEST, path="servic
     lines = list(_render([_globals(pools, failover, version)]))
     if failover:
         lines += _render(_vrrp(failover))
-    lines += _drain_files({server.address for pool in pools.values() for server in pool.checks})
+    lines += _track_files({server.address for pool in pools.values() for server in pool.checks})
     for ident in sorted(entries, key=_model.service_order):
         lines += _render([_virtual_server(entries[ident], pools[ident])])
     return HEADER + "".join(lines)
 
 
-def _drain_files(addresses):
+def _track_files(addresses):
     if addresses:
         yield _DRAIN_COMMENT
     for address in sorted(addresses, key=lambda each: _model.server_order(_model.ServerId(each, 0))):
-        yield from _render([("track_file %s" % address, ["file %s" % drain_file(address), "init_file 0"])])
+        yield from _render([("track_file %s" % address, ["file %s" % _drain_files.path(address), "init_file 0"])])
 
 
 def _render(statements, indent=""):
@@ -105,8 +97,8 @@ def _check_service(entry, pool, path):
     for index, server in enumerate(servers.values()):
         where = "%sservers[%d]." % (path, index)
         _check_server(server, service.id, where)
-        if server.weight > -DRAINED:
-            raise OptionError(where + "weight", server.weight, "keepalived can drain a server of weight %d at most" % -DRAINED)
+        if server.weight > -_drain_files.DRAINED:
+            raise OptionError(where + "weight", server.weight, "keepalived can drain a server of weight %d at most" % -_drain_files.DRAINED)
     weight = sum(server.weight for server in servers.values())
     if not weight:
         raise OptionError(path + "servers", 0, "keepalived takes no service whose servers all have weight 0; drain them instead")

@@ -6,19 +6,11 @@
 
 from __future__ import annotations
 
-import os
-import re
 import time
 
 from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import _daemon, _state
-from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain_record, _model, _session
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain_files, _model, _session
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._answer import Answer
-from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError
-
-DRAIN_FOLDER = os.path.join(_drain_record.FOLDER, "drain")
-DRAINED = -100000
-"""A file of the drain folder that says this, or less, takes all of its server's weight."""
-_NUMBER = re.compile(r"\s*(-?\d+)")
 
 
 def read_keepalived(options, context):
@@ -33,7 +25,7 @@ def read_keepalived(options, context):
         "instances": [dict(each._asdict(), since=_utc(each.since)) for each in instances],
         "master": all(each.state == "master" for each in instances) if instances else None,
         "services": _services(services, options, context),
-        "drained": _drained(DRAIN_FOLDER),
+        "drained": _drained(),
     }
     return Answer(False, values)
 
@@ -72,24 +64,9 @@ def _server(server, entry):
     }
 
 
-def _drained(folder):
-    """The addresses whose file in the drain folder says so, and since when. Raises IpvsError where a file cannot be read."""
-    try:
-        names = sorted(os.listdir(folder))
-    except FileNotFoundError:
-        return []
-    found = []
-    for name in names:
-        try:
-            with open(os.path.join(folder, name), encoding="utf-8", errors="replace") as stream:
-                number, since = _NUMBER.match(stream.read()), os.fstat(stream.fileno()).st_mtime
-        except (FileNotFoundError, IsADirectoryError):
-            continue
-        except OSError as error:
-            raise IpvsError("%s: %s" % (os.path.join(folder, name), error.strerror)) from error
-        if number and int(number.group(1)) <= DRAINED:
-            found.append({"address": name, "since": _utc(since)})
-    return found
+def _drained():
+    """The addresses whose file says so, and since when. Raises IpvsError where a file cannot be read."""
+    return [{"address": address, "since": _utc(each.since)} for address, each in _drain_files.read().items() if each.since is not None]
 
 
 def _utc(seconds):

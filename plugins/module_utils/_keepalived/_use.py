@@ -10,9 +10,9 @@ import os
 import time
 from typing import Any, Dict, List, NamedTuple, Optional, Set
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import _alignment, _daemon, _drain_files, _state
+from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import _alignment, _daemon, _state
 from ansible_collections.lvs.ipvs.plugins.module_utils._node import _own_files, _units
-from ansible_collections.lvs.ipvs.plugins.module_utils._table import _plan, _session
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain_files, _plan, _session
 from ansible_collections.lvs.ipvs.plugins.module_utils._table._apply import reconcile
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError
 

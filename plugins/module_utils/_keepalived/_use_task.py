@@ -13,7 +13,6 @@ import tempfile
 from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import (
     _configuration,
     _daemon,
-    _drain_files,
     _failover,
     _generation,
     _state,
@@ -22,7 +21,7 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import (
     _version,
 )
 from ansible_collections.lvs.ipvs.plugins.module_utils._node import _own_files, _units
-from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain_files, _model
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._answer import Answer
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, OptionError
 
@@ -64,9 +63,7 @@ def _present(options, unit, context):
         names=_daemon.works_by(processes) if processes else set(),
     )
     if processes and processes.checker and not table:
-        raise OptionError(
-            "checks", options["checks"], "keepalived checks services now, and would remove them from the table; end it first by state=absent"
-        )
+        raise OptionError("checks", options["checks"], "keepalived checks services now, and would remove them from the table; end it first by state=absent")
     if work.files or work.names != {name}:
         if version:
             _try(text, services, version, context)

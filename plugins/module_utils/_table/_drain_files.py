@@ -10,6 +10,7 @@ say from its start on, through reloads, and whatever becomes of the server.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from typing import NamedTuple, Optional
@@ -64,3 +65,54 @@ def write(address, drained):
     """Drain a real server, or take it back. Raises IpvsError."""
     # made outside the folder, in which every file is one of keepalived's
     _drain_record.replace(path(address), text(drained), os.path.dirname(FOLDER))
+
+
+def missing(addresses):
+    """The paths of those addresses that have no file yet, a sorted list."""
+    paths = [path(address) for address in sorted(addresses)]
+    return [each for each in paths if not os.path.lexists(each)]
+
+
+def unused(addresses):
+    """The paths of files for other addresses than these that drain nobody, a sorted list. Raises IpvsError where one cannot be read."""
+    kept = set(addresses)
+    try:
+        names = sorted(os.listdir(FOLDER))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    paths = [path(name) for name in names if name not in kept]
+    return [each for each in paths if _drains_nobody(each)]
+
+
+def make(paths):
+    """Make files that drain nobody. One that somebody else makes at the same time is left as it is. Raises IpvsError."""
+    for name in paths:
+        try:
+            os.makedirs(os.path.dirname(name), mode=0o755, exist_ok=True)
+            with contextlib.suppress(FileExistsError):
+                with open(name, "x", encoding="utf-8") as stream:
+                    os.fchmod(stream.fileno(), _drain_record.MODE)
+                    stream.write(text(False))
+        except OSError as error:
+            raise IpvsError("%s: %s" % (name, error.strerror)) from error
+
+
+def remove(paths):
+    """Remove those of these files that still drain nobody. Raises IpvsError."""
+    for name in paths:
+        if not _drains_nobody(name):
+            continue
+        try:
+            os.unlink(name)
+        except OSError as error:
+            raise IpvsError("%s: %s" % (name, error.strerror)) from error
+
+
+def _drains_nobody(name):
+    try:
+        with open(name, encoding="utf-8", errors="replace") as stream:
+            return stream.read().strip() in ("", text(False).strip())
+    except (FileNotFoundError, IsADirectoryError):
+        return False
+    except OSError as error:
+        raise IpvsError("%s: %s" % (name, error.strerror)) from error

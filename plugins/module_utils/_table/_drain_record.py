@@ -22,7 +22,7 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._table import _places
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError
 
 FOLDER = "/var/lib/ipvs-director"
-_MODE = 0o644
+MODE = 0o644
 
 
 def replace(path, text, scratch_folder):
@@ -34,7 +34,7 @@ def replace(path, text, scratch_folder):
                 stream.write(text)
                 stream.flush()
                 os.fsync(stream.fileno())
-            os.chmod(scratch, _MODE)
+            os.chmod(scratch, MODE)
             os.replace(scratch, path)
         except BaseException:
             with contextlib.suppress(OSError):
