@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.lvs.ipvs.plugins.filter.to_keepalived import to_keepalived
-from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import _configuration
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain_files
 from tests.keepalived_lists import COMMAND, EVERYTHING, FAILOVER, REGEX, lists
 
 from .strategies import few
@@ -260,4 +260,4 @@ def test_ten_thousand_servers():
 
 
 def test_words_for_a_program():
-    assert _configuration.drain_file("2001:db8::1") == "/var/lib/ipvs-director/drain/2001:db8::1"
+    assert _drain_files.path("2001:db8::1") == "/var/lib/ipvs-director/drain/2001:db8::1"

@@ -107,3 +107,8 @@ def refuse_others(plan, options, saved=()):
             "Set prune_scope to the addresses, fwmarks or protocols that are yours, or prune_force: true to remove them all."
             % (len(removed), _shown(removed), ", ".join(owners))
         )
+
+
+def forced(plan, options):
+    """The ServiceIds of what ``prune_force`` removes, whoever owns it."""
+    return {operation.service for operation in _removed_services(plan)} if options["prune_force"] else set()

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain, _model, _plan, _prune, _rules_reader, _saved, _schema, _session
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain, _keepalived_owned, _model, _plan, _prune, _rules_reader, _saved, _schema, _session
 from ansible_collections.lvs.ipvs.plugins.module_utils._table._apply import failure, reconcile
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import OptionError
 
@@ -41,6 +41,7 @@ class _Task:
         _drain.check_numbers(options)
         self.drain_timeout = options["drain_timeout"]
         self.postponed = ()
+        self.owned = _keepalived_owned.Owned(options["netns"], context)
 
     def carry_out(self, kernel):
         """The Plan that was carried out, or in check mode would be."""
@@ -62,10 +63,11 @@ class _Task:
 
     def _whole(self, current):
         if self.absent:
-            return _plan.plan_absent(current, list(self.wanted) + sorted(self.saved, key=_model.service_order))
+            return self.owned.settled(_plan.plan_absent(current, list(self.wanted) + sorted(self.saved, key=_model.service_order)))
         made = self._present(current, lambda ident: self.options["purge_servers"], self._goes if self.prune or self.saved else None)
         _prune.refuse_emptiness(made, self.wanted, self.options, self.saved)
         _prune.refuse_others(made, self.options, self.saved)
+        made = self.owned.settled(made, _prune.forced(made, self.options))
         if self.prune and not self.wanted and self.options["prune_scope"] is None:
             made = _plan.flush(made)
         return _session.checked(made, self.context)
@@ -80,7 +82,7 @@ class _Task:
         """All but the removals, which have to be possible all the same."""
         whole = self._whole(current)
         self.postponed = _removals(whole)
-        kept = _plan.Plan((), {}, {}) if self.absent else self._present(current)
+        kept = _plan.Plan((), {}, {}) if self.absent else self.owned.settled(self._present(current))
         after = dict(whole.before)  # of what goes, too
         after.update(kept.after)
         return kept._replace(before=whole.before, after=after)

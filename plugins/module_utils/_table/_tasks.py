@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain, _model, _plan, _rules, _session
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain, _keepalived_owned, _model, _plan, _rules, _session
 from ansible_collections.lvs.ipvs.plugins.module_utils._table._apply import reconcile
 from ansible_collections.lvs.ipvs.plugins.module_utils._task import _nearest
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, OptionError
@@ -23,12 +23,13 @@ def manage_service(options, context):
     absent = options["state"] == "absent"
     ident = _model.service_id(options)
     wanted = {} if absent else {ident: _model.entry_wish(options)}
+    owned = _keepalived_owned.Owned(options["netns"], context)
 
     def plan(current):
         if absent:
-            return _plan.plan_absent(current, [ident])
+            return owned.settled(_plan.plan_absent(current, [ident]))
         made = _plan.plan_present(current, wanted, lambda service: options["purge_servers"], path=_session.entry_path(wanted))
-        return _session.checked(made, context)
+        return _session.checked(owned.settled(made), context)
 
     with _session.open_kernel(options, context, load=not absent) as kernel:
         done = reconcile(kernel, lambda kernel: kernel.read([ident]), plan, context.check_mode)
@@ -47,6 +48,7 @@ def manage_server(options, context):
     if state == "absent":
         wish = _model.Server(wish.id)
     values = {"service": _model.id_options(ident)}
+    owned = _keepalived_owned.Owned(options["netns"], context)
 
     with _session.open_kernel(options, context, load=state == "present") as kernel:
 
@@ -65,10 +67,10 @@ def manage_server(options, context):
 
         done = _plan.Plan((), None, None)
         if drain:
-            done = _drain_server(kernel, read, ident, wish, drain, context, values)
+            done = _drain_server(kernel, read, ident, wish, drain, context, values, owned)
         if state != "drained":
             try:
-                done = _session.joined(done, reconcile(kernel, read, _server_plan(ident, wish, state == "absent"), context.check_mode))
+                done = _session.joined(done, reconcile(kernel, read, _server_plan(ident, wish, owned, state == "absent"), context.check_mode))
             except IpvsError as error:
                 raise _session.after_failure(done, error) from error
     server = done.after[ident].servers.get(wish.id) if ident in done.after else None
@@ -98,10 +100,10 @@ def _other_port(servers, ident, server, state, context):
         raise OptionError("port", None, "%s; give that port to manage it, or port: %d to add another" % (there, server.port))
 
 
-def _server_plan(ident, wish, absent=False):
+def _server_plan(ident, wish, owned, absent=False):
     def plan(table):
         if ident in table:
-            return _plan.plan_server(table, ident, wish, absent)
+            return owned.settled(_plan.plan_server(table, ident, wish, absent))
         if absent:
             return _plan.Plan((), {}, {})
         raise _session.no_service(ident)
@@ -132,22 +134,22 @@ def _drain_settings(options):
     return options["drain_connections"], timeout, options["drain_interval"]
 
 
-def _drain_plan(ident, wish):
+def _drain_plan(ident, wish, owned):
     """Set the weight of a server to 0; one that somebody has removed meanwhile stays removed."""
 
     def plan(table):
         if ident in table and wish.id in table[ident].servers:
-            return _plan.plan_server(table, ident, wish._replace(weight=0))
+            return owned.settled(_plan.plan_server(table, ident, wish._replace(weight=0)))
         return _plan.Plan((), {}, {})
 
     return plan
 
 
-def _drain_server(kernel, read, ident, wish, drain, context, values):
+def _drain_server(kernel, read, ident, wish, drain, context, values, owned):
     """Set the weight to 0 and wait for the connections. Returns the Plan that was carried out; its ``after`` is empty where the
     server has gone meanwhile."""
     limit, timeout, interval = drain
-    plan = reconcile(kernel, read, _drain_plan(ident, wish), context.check_mode)
+    plan = reconcile(kernel, read, _drain_plan(ident, wish, owned), context.check_mode)
 
     def look():
         return kernel.connections(ident, wish.id)
@@ -155,7 +157,7 @@ def _drain_server(kernel, read, ident, wish, drain, context, values):
     def reset():
         nonlocal plan
         context.warn("somebody else gave %s of %s a weight while it was drained; it was set to 0 again" % (wish.id, ident))
-        plan = _session.joined(plan, reconcile(kernel, read, _drain_plan(ident, wish), False))
+        plan = _session.joined(plan, reconcile(kernel, read, _drain_plan(ident, wish, owned), False))
 
     if not plan.after:
         outcome, seen = _drain.GONE, None

@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""ipvs_drain with the real keepalived, which reads what to_keepalived writes: through its reloads, its restarts and failures of servers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+
+import pytest
+
+from ansible_collections.lvs.ipvs.plugins.filter.to_keepalived import to_keepalived
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain_files, _drain_keepalived
+from tests.support import eventually
+
+from .conftest import ModuleFailed, glance, run_module
+from .test_keepalived import ADDRESSES, drains, keepalived, servers  # noqa: F401
+
+pytestmark = pytest.mark.once
+
+RS1, RS2, RS3 = ADDRESSES
+CHECK = {"interval": 0.2, "retries": 0}
+SERVERS = [{"address": address, "forward_method": "nat", "weight": weight} for address, weight in zip(ADDRESSES, (3, 2, 1), strict=True)]
+WEB = {"address": "203.0.113.80", "port": 80, "scheduler": "wrr", "check": CHECK, "servers": SERVERS}
+OTHER = {"address": "203.0.113.80", "port": 81, "scheduler": "wrr", "servers": [dict(SERVERS[0], weight=7), dict(SERVERS[1], weight=8)]}
+
+
+def weights():
+    """{address: weight} of the service WEB."""
+    found, here = {}, False
+    for line in glance().splitlines():
+        words = line.split()
+        if words[0] in ("TCP", "UDP"):
+            here = words[1] == "CB007150:0050"
+        elif here and words[0] == "->":
+            address = socket.inet_ntoa(bytes.fromhex(words[1].partition(":")[0]))
+            found[address] = int(words[3])
+    return found
+
+
+ALL = dict(zip(ADDRESSES, (3, 2, 1), strict=True))
+
+
+@pytest.fixture
+def director(ipvs, keepalived, servers, drains, tmp_path):  # noqa: F811
+    """A director whose keepalived keeps WEB, beside a service that it knows nothing of; ``drain(*addresses, **options)``."""
+
+    class Director:
+        def __init__(self):
+            self.keepalived, self.servers = keepalived, servers
+            for address in ADDRESSES:
+                _drain_files.write(address, False)
+            ipvs.module("ipvs_table", services=[OTHER])
+            keepalived.start(to_keepalived([WEB]))
+            eventually(lambda: weights() == ALL)
+
+        def drain(self, *addresses, **options):
+            options = {"drain_interval": 0.1, "drain_timeout": 60, "state_directory": str(tmp_path / "state"), **options}
+            return ipvs.module("ipvs_drain", **options, **({"addresses": list(addresses)} if addresses else {}))
+
+        def lose(self, address):
+            self.servers.pop(address).close()
+
+        def bring(self, address):
+            self.servers[address] = socket.create_server((address, 80))
+
+        def stays(self, expected, seconds=2.0):
+            """The weights are these, and stay so, by every look."""
+            end = time.monotonic() + seconds
+            while time.monotonic() < end:
+                assert weights() == expected
+                time.sleep(0.01)
+
+    made = Director()
+    yield made
+    for server in made.servers.values():
+        server.close()
+
+
+def test_out_and_back(ipvs, director):
+    before = ipvs.saved()
+    foretold = director.drain(RS1, check=True, diff=True)
+    assert ipvs.saved() == before
+    done = director.drain(RS1, diff=True)
+    assert weights() == {**ALL, RS1: 0}
+    for part in ("changed", "commands", "diff", "places", "drained"):
+        assert foretold[part] == done[part], part
+    assert [place["weight"] for place in done["places"]] == [3, 7] and [place["weight_now"] for place in done["places"]] == [0, 0]
+    again = director.drain(RS1, diff=True)
+    assert not again["changed"] and again["places"] == done["places"] and again["diff"]["before"] == again["diff"]["after"] == done["diff"]["after"]
+    foretold = director.drain(RS1, state="restored", check=True, diff=True)
+    back = director.drain(RS1, state="restored", diff=True)
+    assert ipvs.saved() == before and back["unhealthy"] == []
+    for part in ("changed", "commands", "diff", "places"):
+        assert foretold[part] == back[part], part
+    assert not director.drain(RS1, state="restored")["changed"]
+
+
+def test_it_outlives_all_that_happens(director):
+    director.drain(RS1)
+    out = {**ALL, RS1: 0}
+    # the server fails and recovers
+    director.lose(RS1)
+    director.stays(out)
+    director.bring(RS1)
+    director.stays(out)
+    # so does another one; and keepalived reads its configuration again, changed too
+    director.lose(RS2)
+    eventually(lambda: weights() == {**out, RS2: 0})
+    director.keepalived.path.write_text(to_keepalived([dict(WEB, servers=[dict(SERVERS[0], weight=9), *SERVERS[1:]])]))
+    director.keepalived.process.send_signal(signal.SIGHUP)
+    director.stays({**out, RS2: 0})
+    director.bring(RS2)
+    eventually(lambda: weights() == out)
+    # its checker is killed and started anew; it is stopped and started
+    [checker] = director.keepalived.children()
+    signal.pidfd_send_signal(os.pidfd_open(checker), signal.SIGKILL)
+    eventually(lambda: director.keepalived.children() not in ({checker}, set()))
+    eventually(lambda: weights() == out)
+    director.stays(out)
+    director.keepalived.stop()
+    director.keepalived.start(director.keepalived.path.read_text())
+    eventually(lambda: weights() == out)
+    director.stays(out)
+    back = director.drain(RS1, state="restored")
+    assert [place["weight_now"] for place in back["places"]] == [9, 7] and weights() == {**ALL, RS1: 9}
+
+
+def test_one_that_its_check_keeps_out(director):
+    director.drain(RS1)
+    director.lose(RS1)
+    # long enough for the check to see it
+    eventually(lambda: not _is_up(RS1))
+    back = director.drain(RS1, state="restored")
+    assert back["unhealthy"] == [f"{RS1}:80 of tcp 203.0.113.80:80"] and weights() == {**ALL, RS1: 0}
+    assert "keepalived keeps" in director.drain(RS1, state="restored")["msg"]
+    # no help to the others either
+    with pytest.raises(ModuleFailed, match="Nothing would be left that takes connections of tcp 203.0.113.80:80"):
+        director.drain(RS2, RS3)
+    director.bring(RS1)
+    eventually(lambda: weights() == ALL)
+
+
+def _is_up(address):
+    known = run_module("ipvs_keepalived_info")["services"][0]["servers"]
+    return next(each["health"] for each in known if each["address"] == address) == "up"
+
+
+def test_connections_are_waited_for(director):
+    with socket.create_connection(("203.0.113.80", 80)):
+        with pytest.raises(ModuleFailed, match="drain_timeout: 1 seconds have passed") as failure:
+            director.drain(*ADDRESSES, allow_empty=True, drain_timeout=1)
+        assert failure.value.result["changed"] and weights() == dict.fromkeys(ADDRESSES, 0)
+    director.drain(state="restored")
+    assert weights() == ALL
+
+
+def test_while_it_hangs(director, monkeypatch):
+    monkeypatch.setattr(_drain_keepalived, "PATIENCE", 0.5)
+    [checker] = director.keepalived.children()
+    handle = os.pidfd_open(checker)
+    signal.pidfd_send_signal(handle, signal.SIGSTOP)
+    with pytest.raises(ModuleFailed, match="has not taken the weight away"):
+        director.drain(RS1)
+    assert weights() == ALL
+    signal.pidfd_send_signal(handle, signal.SIGCONT)
+    eventually(lambda: weights() == {**ALL, RS1: 0})
+    assert not director.drain(RS1)["changed"]
+
+
+def test_started_while_a_server_is_drained(ipvs, director):
+    """The table that a keepalived leaves behind, or is made equal before it starts, is drained by hand; then it is there again."""
+    director.keepalived.stop()
+    ipvs.module("ipvs_table", services=[WEB])
+    director.drain(RS1)
+    assert weights() == {**ALL, RS1: 0}
+    director.keepalived.start(to_keepalived([WEB]))
+    eventually(lambda: weights() == {**ALL, RS1: 0})
+    director.stays({**ALL, RS1: 0})
+    director.drain(RS1, state="restored")
+    assert weights() == ALL
