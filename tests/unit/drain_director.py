@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain, _drain_tasks, _model, _netlink, _saved, _schema, _session
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain, _drain_files, _drain_tasks, _model, _netlink, _saved, _schema, _session
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._answer import Context
 
 from .fake_kernel import FakeKernel
@@ -34,6 +34,7 @@ class Director:
         monkeypatch.setattr(_session, "Kernel", lambda netns: self.kernel)
         monkeypatch.setattr(_netlink, "loaded", lambda netns: self.loaded)
         monkeypatch.setattr(_saved, "reweigh", self.reweigh)
+        monkeypatch.setattr(_drain_files, "FOLDER", str(folder / "drain"))  # not this machine's
         self.saved = {}
         monkeypatch.setattr(_drain.wait_for_all, "__defaults__", (self,))
         monkeypatch.setattr(_drain.wait_for_weights, "__defaults__", (self,))

@@ -11,6 +11,7 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._table import (
     _model,
     _multicast,
     _netlink,
+    _owners,
     _session,
     _settings,
     _settings_tasks,
@@ -58,6 +59,8 @@ class Node:
         monkeypatch.setattr(_netlink, "loaded", lambda netns: self.loaded)
         monkeypatch.setattr(_kmod, "state", lambda name: self.modules.get(name, "loadable"))
         monkeypatch.setattr(_multicast, "check_daemon", lambda daemon, netns: None)
+        self.owned = {}
+        monkeypatch.setattr(_owners, "keepalived_services", lambda netns: (self.owned, []))
 
     def open(self, _netns):
         if self.modules.get("ip_vs") == "missing":

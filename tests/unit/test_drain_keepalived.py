@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""ipvs_drain beside a made-up keepalived: who changes which weight. With the real one: tests/integration/test_drain_keepalived.py."""
+"""ipvs_drain beside a made-up keepalived: who changes which weight. With the real one: tests/integration/test_beside_keepalived.py."""
 
 from __future__ import annotations
 
@@ -27,7 +27,6 @@ class Checked(Director):
         self.configured = {_model.ServerId(RS1, 80): 3, _model.ServerId(RS2, 80): 2}
         for address in (RS1, RS2):
             self.write(address, "0\n")
-        monkeypatch.setattr(_drain_files, "FOLDER", str(self.files))
         monkeypatch.setattr(_owners, "keepalived_services", self.services)
 
     def services(self, netns):

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""ipvs_drain with the real keepalived, which reads what to_keepalived writes: through its reloads, its restarts and failures of servers."""
+"""Modules of the table beside the real keepalived, which reads what to_keepalived writes.
+
+A drain holds through its reloads, its restarts and failures of servers. What it keeps is refused where it would undo a change.
+"""
 
 from __future__ import annotations
 
@@ -180,3 +183,44 @@ def test_started_while_a_server_is_drained(ipvs, director):
     director.stays({**ALL, RS1: 0})
     director.drain(RS1, state="restored")
     assert weights() == ALL
+
+
+def test_what_it_keeps_is_its_own(ipvs, director):
+    director.lose(RS1)
+    eventually(lambda: weights() == {**ALL, RS1: 0})
+    before = ipvs.saved()
+    # a server that is out is no difference, and its sorry server is none
+    assert not ipvs.module("ipvs_table", services=[WEB, OTHER], purge_servers=True)["changed"]
+    server = {"service_address": "203.0.113.80", "service_port": 80, "address": RS2}
+    for check in (True, False):
+        for name, options in (
+            ("ipvs_server", dict(server, weight=9)),
+            ("ipvs_server", dict(server, state="drained")),
+            ("ipvs_service", {"address": "203.0.113.80", "port": 80, "state": "absent"}),
+            ("ipvs_table", {"services": [dict(WEB, scheduler="rr"), OTHER]}),
+        ):
+            with pytest.raises(ModuleFailed, match="keepalived runs and keeps tcp 203.0.113.80:80") as failure:
+                ipvs.module(name, check=check, **options)
+            assert failure.value.result["owned"] == ["tcp 203.0.113.80:80"]
+    assert ipvs.saved() == before
+    # what is not its own is anybody's
+    ipvs.twice("ipvs_server", **dict(server, service_port=81, port=81, weight=9))
+    ipvs.twice("ipvs_table", services=[dict(OTHER, port=82, servers=[])])
+    # thresholds, which it does not set on servers that are there
+    ipvs.twice("ipvs_table", services=[dict(WEB, servers=[dict(each, upper_threshold=50) for each in SERVERS])])
+    director.bring(RS1)
+    eventually(lambda: weights() == ALL)
+    # and everything is anybody's when it has gone
+    director.keepalived.stop()
+    ipvs.module("ipvs_table", services=[dict(WEB, scheduler="rr")])
+    assert weights() == ALL
+
+
+def test_the_sorry_server_is_no_difference(ipvs, director):
+    services = [dict(WEB, sorry_server={"address": "198.51.100.99", "forward_method": "nat"})]
+    director.keepalived.path.write_text(to_keepalived(services))
+    director.keepalived.process.send_signal(signal.SIGHUP)
+    for address in ADDRESSES:
+        director.lose(address)
+    eventually(lambda: weights() == {**dict.fromkeys(ADDRESSES, 0), "198.51.100.99": 1})
+    assert not ipvs.module("ipvs_table", services=services, purge_servers=True)["changed"]
