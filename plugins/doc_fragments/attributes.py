@@ -68,3 +68,14 @@ requirements:
   - CAP_NET_ADMIN in the initial user namespace, usually by C(become)
   - a kernel with IPVS
 """
+
+    # for modules that would change what keepalived keeps
+    KEEPALIVED = r"""
+notes:
+  - If keepalived runs in the network namespace, the services of its configuration are its own. A task that would change one of them or
+    its servers fails before anything is touched, because keepalived would undo the change. Drain their real servers with
+    M(lvs.ipvs.ipvs_drain) and change the services with M(lvs.ipvs.ipvs_keepalived). What keepalived does itself is no difference, namely
+    that a server is at weight 0 and that the sorry server is in the table. C(upper_threshold) and C(lower_threshold) are
+    set, since keepalived does not change them on servers that are there.
+  - Services that keepalived's configuration names only through groups or definitions of its own are not recognized as its own.
+"""

@@ -16,6 +16,10 @@ description:
     that they had.
   - The weights are recorded on the director before the first one changes. A task that was interrupted at any point can be run again.
   - What the boot restores is kept in step, if M(lvs.ipvs.ipvs_saved) manages it. A drained server is still drained after a reboot.
+  - Servers that keepalived checks are drained by keepalived, if its configuration comes from this collection. It takes away the weight
+    of each server whose file in C(/var/lib/ipvs-director/drain) contains V(-100000), whatever its check says. This holds through a
+    reload or restart of keepalived, and when the server fails and recovers. The task writes the files and waits until the kernel shows
+    the weights. Such weights are not recorded, since keepalived knows them.
 options:
   addresses:
     description:
@@ -28,6 +32,8 @@ options:
       - V(drained) sets the servers' weights to 0 in all services and waits for their active connections to end.
       - V(restored) gives back the recorded weights and forgets them. A server that somebody has given a weight or has removed in the
         meantime is left as it is. If nothing is recorded, nothing changes, and RV(msg) says so.
+      - keepalived gives a server its weight back if its health check succeeds. Otherwise the server stays at weight 0 until then, and
+        RV(unhealthy) names it.
     type: str
     choices: [drained, restored]
     default: drained
@@ -56,7 +62,7 @@ options:
   allow_empty:
     description:
       - Whether a service may be left without a server that takes connections. Otherwise the task fails before anything is touched and
-        names these services.
+        names these services. A server that keepalived has taken out because its check fails takes no connections either.
     type: bool
     default: false
   allow_missing:
@@ -67,12 +73,14 @@ options:
     default: false
   state_directory:
     description:
-      - Where the weights are recorded.
+      - Where the weights are recorded. The files that keepalived reads are always in C(/var/lib/ipvs-director/drain).
     type: path
     default: /var/lib/ipvs-director
 notes:
   - Draining counts active connections, which for TCP are those in state ESTABLISHED. For UDP the kernel counts all as inactive, so
     a UDP server counts as drained at once.
+  - A server is drained by keepalived if keepalived runs, its configuration has a C(FILE_CHECK) for the server, and the server's file
+    exists. If the file exists and keepalived does not run, the file is written too, for its next start.
   - Clients with persistence keep coming to a server of weight 0, unless the sysctl C(net.ipv4.vs.expire_quiescent_template) is set.
 extends_documentation_fragment:
   - lvs.ipvs.attributes
@@ -80,6 +88,7 @@ extends_documentation_fragment:
 seealso:
   - module: lvs.ipvs.ipvs_server
   - module: lvs.ipvs.ipvs_info
+  - module: lvs.ipvs.ipvs_keepalived_info
 """
 
 EXAMPLES = r"""
@@ -106,7 +115,7 @@ EXAMPLES = r"""
 RETURN = r"""
 places:
   description:
-    - Each server in each of its services. With O(state=restored), those whose weights were recorded.
+    - Each server in each of its services. With O(state=restored), those whose weights were recorded or that keepalived had drained.
     - The fields that name them are the options of M(lvs.ipvs.ipvs_server).
   returned: success, and when a drain failed
   type: list
@@ -141,7 +150,7 @@ places:
       type: int
       returned: always
     weight:
-      description: The weight from before the drain, which is put back.
+      description: The weight from before the drain, which is put back. For a server that keepalived drains, its configured weight.
       type: int
       returned: always
     weight_now:
@@ -179,13 +188,24 @@ drained:
   returned: with O(state=drained)
   type: bool
   sample: true
+unhealthy:
+  description:
+    - The servers that are no longer drained and that keepalived still keeps at weight 0, two seconds later, because their health checks
+      fail. Always empty in check mode.
+  returned: with O(state=restored)
+  type: list
+  elements: str
+  sample:
+    - 198.51.100.11:80 of tcp 203.0.113.80:80
 msg:
-  description: That nothing was recorded, and what is known about these addresses.
-  returned: with O(state=restored), if nothing is recorded
+  description: That nothing was recorded, and what is known about these addresses; or that health checks keep servers out.
+  returned: with O(state=restored), if nothing is recorded, or if RV(unhealthy) is not empty
   type: str
   sample: "No weights are recorded of 198.51.100.12: there is nothing to put back."
 commands:
-  description: What was done (in check mode, what would be), as C(ipvsadm) command lines. Empty where nothing changed.
+  description:
+    - What was done (in check mode, what would be), as C(ipvsadm) command lines. Empty where nothing changed.
+    - For servers that keepalived drains, the command lines that write the files.
   returned: success, and when a drain failed
   type: list
   elements: str

@@ -74,6 +74,7 @@ notes:
 extends_documentation_fragment:
   - lvs.ipvs.attributes
   - lvs.ipvs.attributes.table
+  - lvs.ipvs.attributes.keepalived
   - lvs.ipvs.service.server
 seealso:
   - module: lvs.ipvs.ipvs_service

@@ -32,6 +32,7 @@ options:
 extends_documentation_fragment:
   - lvs.ipvs.attributes
   - lvs.ipvs.attributes.table
+  - lvs.ipvs.attributes.keepalived
   - lvs.ipvs.service
 seealso:
   - module: lvs.ipvs.ipvs_server

@@ -111,6 +111,7 @@ options:
 extends_documentation_fragment:
   - lvs.ipvs.attributes
   - lvs.ipvs.attributes.table
+  - lvs.ipvs.attributes.keepalived
   - lvs.ipvs.service.services
 seealso:
   - module: lvs.ipvs.ipvs_service

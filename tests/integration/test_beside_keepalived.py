@@ -172,6 +172,16 @@ def test_while_it_hangs(director, monkeypatch):
     assert not director.drain(RS1)["changed"]
 
 
+def test_a_weight_that_somebody_sets_behind_its_back(ipvs, director):
+    director.drain(RS1)
+    ipvs.ipvsadm("-e", "-t", "203.0.113.80:80", "-r", f"{RS1}:80", "-m", "-w", "3")
+    director.stays(ALL, 0.5)  # keepalived does not notice
+    assert director.drain(RS1)["commands"] == [f"ipvsadm -e -t 203.0.113.80:80 -r {RS1}:80 -m -w 0"]
+    director.stays({**ALL, RS1: 0})
+    director.drain(RS1, state="restored")
+    assert weights() == ALL
+
+
 def test_started_while_a_server_is_drained(ipvs, director):
     """The table that a keepalived leaves behind, or is made equal before it starts, is drained by hand; then it is there again."""
     director.keepalived.stop()

@@ -148,7 +148,7 @@ def at_the_end(function):
 
 STEPS = {
     "the record is written and not in its place": (os, "replace", die),
-    "the record is in its place": (_drain_record.Record, "_sync_folder", die),
+    "the record is in its place": (_drain_record, "_sync", die),
     "before the weights": (_netlink.Kernel, "apply", die),
     "after the weights": (_netlink.Kernel, "apply", at_the_end(_netlink.Kernel.apply)),
     "half of the weights": (_netlink.Kernel, "apply", at_the_end(lambda kernel, operations, apply=_netlink.Kernel.apply: apply(kernel, operations[:2]))),
@@ -158,7 +158,7 @@ STEPS = {
 OF_RESTORED = {
     **{step: STEPS[step] for step in ("before the weights", "after the weights", "half of the weights", "after the saved table")},
     "before the record goes": (_drain_record.Record, "write", die),
-    "after the record has gone": (_drain_record.Record, "_sync_folder", die),
+    "after the record has gone": (_drain_record, "_sync", die),
 }
 
 

@@ -230,7 +230,7 @@ def test_a_keepalived_without_virtual_servers_is_no_reason(ipvs, keepalived):
 
 
 def test_a_keepalived_in_another_namespace_is_no_reason(ipvs, keepalived):
-    ipvs.fill(TABLE)
+    ipvs.restore(TABLE)
     with new_netns() as other:
         ipvs.fill(TABLE)
         ipvs.twice("ipvs_table", services=[WEB], prune=True, netns=other)

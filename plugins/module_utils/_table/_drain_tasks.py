@@ -172,7 +172,7 @@ class _Draining(_Task):
         if left:
             raise IpvsError(
                 "keepalived was told to drain %s, and has not taken the weight away within %d seconds. Find out whether it works: "
-                "ipvs_keepalived_info. It stays told; run it again to go on waiting, or with state: restored to take it back."
+                "ipvs_keepalived_info. It stays told. Run it again to set the weight to 0 all the same, or with state: restored to take it back."
                 % (_listed(left, "places"), _drain_keepalived.PATIENCE),
                 changed=self.changed,
                 drained=False,
@@ -195,7 +195,9 @@ class _Draining(_Task):
         # on disk before the first weight changes, and again where another has changed the table and it is planned anew
         self._write(_merged({place: weight for place, weight in self.recorded.items() if place not in self.told}, weights))
         self.weights = _merged(self._of_ours(self.recorded), self.told)
-        return _without(_places.plan(table, dict.fromkeys(places, 0)), self.told)
+        # a weight that somebody has set while the file said so stays: keepalived thinks that it has taken it away
+        waiting = [place for place in self.told if not self.keepalived.drained[place.server.address]]
+        return _without(_places.plan(table, dict.fromkeys(places, 0)), waiting)
 
     def _refuse_missing(self, table):
         known = {place.server.address for place in list(self.recorded) + _places.find(table, self.addresses)} | set(self.keepalived.drained)
