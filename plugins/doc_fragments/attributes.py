@@ -71,6 +71,7 @@ requirements:
 
     # for modules that would change what keepalived keeps
     KEEPALIVED = r"""
+options: {}
 notes:
   - If keepalived runs in the network namespace, the services of its configuration are its own. A task that would change one of them or
     its servers fails before anything is touched, because keepalived would undo the change. Drain their real servers with

@@ -18,7 +18,7 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain_file
 from tests.support import eventually
 
 from .conftest import ModuleFailed, glance, run_module
-from .test_keepalived import ADDRESSES, drains, keepalived, servers  # noqa: F401
+from .keepalived import ADDRESSES
 
 pytestmark = pytest.mark.once
 
@@ -46,7 +46,7 @@ ALL = dict(zip(ADDRESSES, (3, 2, 1), strict=True))
 
 
 @pytest.fixture
-def director(ipvs, keepalived, servers, drains, tmp_path):  # noqa: F811
+def director(ipvs, keepalived, servers, drains, tmp_path):
     """A director whose keepalived keeps WEB, beside a service that it knows nothing of; ``drain(*addresses, **options)``."""
 
     class Director:
