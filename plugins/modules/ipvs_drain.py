@@ -190,8 +190,8 @@ drained:
   sample: true
 unhealthy:
   description:
-    - The servers that are no longer drained and that keepalived still keeps at weight 0, two seconds later, because their health checks
-      fail. Always empty in check mode.
+    - The servers of O(addresses) that are not drained any more and that keepalived still keeps at weight 0, two seconds later, because
+      their health checks fail. In check mode, those that were not drained before.
   returned: with O(state=restored)
   type: list
   elements: str

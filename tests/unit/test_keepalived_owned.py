@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._table import _keepalived_owned, _keepalived_text, _model, _owners, _rules_reader, _table_tasks, _tasks
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain_files, _keepalived_owned, _keepalived_text, _model, _owners, _rules_reader, _table_tasks, _tasks
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._answer import Context
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError
 
@@ -118,3 +118,17 @@ def test_many_services_are_named_in_part(node):
     node.owned.update(owned)
     with pytest.raises(IpvsError, match=r"keeps tcp 203.0.113.80:1, .* tcp 203.0.113.80:5 and 3 more: "):
         _keepalived_owned.Owned(None, Context(False, False, None)).settled(plan)
+
+
+def test_what_the_boot_restores_is_the_table_of_healthy_servers(node, monkeypatch, tmp_path):
+    """And drained ones: so a failing check is no difference."""
+    monkeypatch.setattr(_drain_files, "FOLDER", str(tmp_path))
+    owned = _keepalived_owned.Owned(None, Context(False, False, None))
+    before = node.kernel.read()
+    assert owned.steady(before) == before
+    for address, drained in (("198.51.100.11", True), ("198.51.100.12", False)):
+        _drain_files.write(address, drained)
+    steady = owned.steady(before)
+    assert {each: server.weight for each, server in steady[_model.service_id(WEB)].servers.items()} == {RS1: 0, RS2: 2}
+    assert steady[_model.service_id(OTHER)] == before[_model.service_id(OTHER)] and before == node.kernel.read()
+    assert owned.steady({}) == {}

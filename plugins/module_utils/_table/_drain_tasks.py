@@ -274,9 +274,12 @@ class _Restoring(_Task):
                 self.keepalived.set(self.coming, False)
             except IpvsError as error:
                 raise _session.after_failure(self.done, error) from error
-            awaited = {place: weight for place, weight in self.told.items() if weight}
+            awaited = [place for place, weight in self.watched.items() if weight]
             unhealthy = self._wait_for_weights(awaited, bool, _drain_keepalived.RETURN_PATIENCE)
-            for place in unhealthy:
+            if self.context.check_mode:  # of those that are about to come back, nobody knows
+                seen = self._look([place for place in awaited if place not in self.told])
+                unhealthy = [place for place, (server, _connections) in seen.items() if not server.weight]
+            for place in set(unhealthy).intersection(self.told):
                 servers = self.done.after[place.service].servers
                 servers[place.server] = servers[place.server]._replace(weight=0)
         values = self._values(_merged(chosen, self.told))
@@ -289,6 +292,7 @@ class _Restoring(_Task):
 
     def _plan(self, table, chosen):
         self.told = self.keepalived.weights(_places.find(table, self.coming))
+        self.watched = self.keepalived.weights(_places.find(table, self.coming if self.addresses is None else self.addresses))
         others = self.keepalived.weights(chosen)  # drained before keepalived was there, which has given them a weight or a verdict since
         wanted = _places.returning(table, {place: weight for place, weight in chosen.items() if place not in others})
         wanted.update(_places.returning(table, self.told))
@@ -302,9 +306,6 @@ class _Restoring(_Task):
         table = self.kernel.read()
         places = sorted(_places.find(table, self.addresses), key=_places.order)
         idle = [place for place in places if not table[place.service].servers[place.server].weight]
-        kept = self.keepalived.weights(idle)
-        if kept:
-            return "%s keepalived keeps %s out: its health check fails." % (text, _listed(sorted(kept, key=_places.order), "places"))
         if idle:
             return "%s Others gave weight 0 to %s; ipvs_server gives them another." % (text, _listed(idle, "places"))
         near = [] if places else _nearest.addresses(table, sorted(self.addresses)[0])

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model, _owners, _plan
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain_files, _model, _owners, _plan
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError
 
 _SHOWN = 5
@@ -41,6 +41,21 @@ class Owned:
         if refused:
             raise _refusal(refused)
         return plan._replace(operations=tuple(operations), after=after)
+
+    def steady(self, table):
+        """The Table as it is while every server is healthy: what keepalived has been told to drain is all that has weight 0."""
+        files = _drain_files.read()
+        if not files:
+            return table  # its configuration is not ours, or it never ran
+        drained = {address for address, each in files.items() if each.since is not None}
+        found = dict(table)
+        for ident, owned in self._known().items():
+            if ident in table:
+                servers = {each: server for each, server in table[ident].servers.items() if each != owned.sorry_server}
+                for each in set(servers).intersection(owned.servers):
+                    servers[each] = servers[each]._replace(weight=0 if each.address in drained else owned.servers[each].weight)
+                found[ident] = _model.Entry(table[ident].service, servers)
+        return found
 
     def _known(self):
         if self._services is None:

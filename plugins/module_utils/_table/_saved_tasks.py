@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from ansible_collections.lvs.ipvs.plugins.module_utils._node import _own_files, _programs, _units
-from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model, _saved, _saved_boot, _session
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _keepalived_owned, _model, _saved, _saved_boot, _session
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._answer import Answer
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, OptionError
 
@@ -63,7 +63,7 @@ def _snapshot(options, wanted, context):
         timeouts = kernel.timeouts() if options["timeouts"] and loaded else None
         daemons = [daemon for _role, daemon in sorted(kernel.daemons().items())] if options["sync_daemons"] else []
     kept = {}
-    for ident, entry in table.items():
+    for ident, entry in _keepalived_owned.Owned(None, context).steady(table).items():
         if wanted is not None and ident not in wanted:
             continue
         if ident.protocol not in (0,) + tuple(_model.PROTOCOLS.values()):
