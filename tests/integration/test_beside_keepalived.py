@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Modules of the table beside the real keepalived, which reads what to_keepalived writes.
+"""Modules of the table beside the real keepalived, which reads what we write.
 
 A drain holds through its reloads, its restarts and failures of servers. What it keeps is refused where it would undo a change.
 """
@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from ansible_collections.lvs.ipvs.plugins.filter.to_keepalived import to_keepalived
+from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived._configuration import configuration
 from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain_files, _drain_keepalived
 from tests.support import eventually
 
@@ -55,7 +55,7 @@ def director(ipvs, keepalived, servers, drains, tmp_path):
             for address in ADDRESSES:
                 _drain_files.write(address, False)
             ipvs.module("ipvs_table", services=[OTHER])
-            keepalived.start(to_keepalived([WEB]))
+            keepalived.start(configuration([WEB]))
             eventually(lambda: weights() == ALL)
 
         def drain(self, *addresses, **options):
@@ -111,7 +111,7 @@ def test_it_outlives_all_that_happens(director):
     # so does another one; and keepalived reads its configuration again, changed too
     director.lose(RS2)
     eventually(lambda: weights() == {**out, RS2: 0})
-    director.keepalived.path.write_text(to_keepalived([dict(WEB, servers=[dict(SERVERS[0], weight=9), *SERVERS[1:]])]))
+    director.keepalived.path.write_text(configuration([dict(WEB, servers=[dict(SERVERS[0], weight=9), *SERVERS[1:]])]))
     director.keepalived.process.send_signal(signal.SIGHUP)
     director.stays({**out, RS2: 0})
     director.bring(RS2)
@@ -188,7 +188,7 @@ def test_started_while_a_server_is_drained(ipvs, director):
     ipvs.module("ipvs_table", services=[WEB])
     director.drain(RS1)
     assert weights() == {**ALL, RS1: 0}
-    director.keepalived.start(to_keepalived([WEB]))
+    director.keepalived.start(configuration([WEB]))
     eventually(lambda: weights() == {**ALL, RS1: 0})
     director.stays({**ALL, RS1: 0})
     director.drain(RS1, state="restored")
@@ -228,7 +228,7 @@ def test_what_it_keeps_is_its_own(ipvs, director):
 
 def test_the_sorry_server_is_no_difference(ipvs, director):
     services = [dict(WEB, sorry_server={"address": "198.51.100.99", "forward_method": "nat"})]
-    director.keepalived.path.write_text(to_keepalived(services))
+    director.keepalived.path.write_text(configuration(services))
     director.keepalived.process.send_signal(signal.SIGHUP)
     for address in ADDRESSES:
         director.lose(address)

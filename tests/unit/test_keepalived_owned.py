@@ -5,7 +5,16 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain_files, _keepalived_owned, _keepalived_text, _model, _owners, _rules_reader, _table_tasks, _tasks
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import (
+    _drain_files,
+    _keepalived_owned,
+    _keepalived_text,
+    _model,
+    _owners,
+    _rules_reader,
+    _table_tasks,
+    _tasks,
+)
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._answer import Context
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError
 
