@@ -16,6 +16,7 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain_file
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._answer import Context
 
 DRAIN = Path(_drain_files.FOLDER)
+BACKLOG = 4000  # nobody accepts what the checks open
 ADDRESSES = ("198.51.100.11", "198.51.100.12", "198.51.100.13")
 
 
@@ -79,7 +80,7 @@ def servers(ipvs):
         found = {}
         for address in ADDRESSES:
             run_command(["ip", "address", "add", f"{address}/32", "dev", "lo"])
-            found[address] = stack.enter_context(socket.create_server((address, 80)))
+            found[address] = stack.enter_context(socket.create_server((address, 80), backlog=BACKLOG))
         yield found
 
 

@@ -18,7 +18,7 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain_file
 from tests.support import eventually
 
 from .conftest import ModuleFailed, glance, run_module
-from .keepalived import ADDRESSES
+from .keepalived import ADDRESSES, BACKLOG
 
 pytestmark = pytest.mark.once
 
@@ -66,7 +66,7 @@ def director(ipvs, keepalived, servers, drains, tmp_path):
             self.servers.pop(address).close()
 
         def bring(self, address):
-            self.servers[address] = socket.create_server((address, 80))
+            self.servers[address] = socket.create_server((address, 80), backlog=BACKLOG)
 
         def stays(self, expected, seconds=2.0):
             """The weights are these, and stay so, by every look."""

@@ -13,6 +13,8 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._node import _netns
 from tests.directors import Directors
 from tests.support import ROOT, ansible, eventually
 
+from .keepalived import BACKLOG
+
 pytestmark = [pytest.mark.once, pytest.mark.slow]
 
 SERVERS = {"web1": "198.51.100.11", "web2": "198.51.100.12"}
@@ -32,7 +34,7 @@ def test_a_server_whose_check_fails_ends_the_run(netns, tmp_path):
     with Directors(["lb1"], SERVERS, tmp_path, director_services=LIST) as directors, _netns.inside("lb1"):
         for address in ("203.0.113.80", *SERVERS.values()):
             ip("address", "add", f"{address}/32", "dev", "lo")
-        listening = socket.create_server(("", 80))
+        listening = socket.create_server(("", 80), backlog=BACKLOG)
         drains = tmp_path / "lb1/state/drain"
         drains.mkdir()
         configuration = tmp_path / "keepalived.conf"
