@@ -37,12 +37,12 @@ def test_a_server_whose_check_fails_ends_the_run(netns, tmp_path):
         listening = socket.create_server(("", 80), backlog=BACKLOG)
         drains = tmp_path / "lb1/state/drain"
         drains.mkdir()
-        configuration = tmp_path / "keepalived.conf"
-        configuration.write_text(configuration(LIST))
+        path = tmp_path / "keepalived.conf"
+        path.write_text(configuration(LIST))
         for address in SERVERS.values():
             (drains / address).write_text("0\n")
         files = [f"--{option}={tmp_path / option}" for option in ("pid", "checkers_pid", "vrrp_pid")]
-        words = [directors.shell("lb1"), "-c", 'exec "$@"', "sh", "keepalived", "--dont-fork", "--log-console", f"--use-file={configuration}", *files]
+        words = [directors.shell("lb1"), "-c", 'exec "$@"', "sh", "keepalived", "--dont-fork", "--log-console", f"--use-file={path}", *files]
         with listening, subprocess.Popen(words) as keepalived:
             try:
                 _drain(directors, tmp_path)

@@ -129,3 +129,8 @@ def test_the_wait_is_for_directors_that_have_connections(drain):
 def test_a_refusal_stops_everything(drain):
     done = drain({"failed": True, "msg": "Nothing would be left"}, succeeds=False)
     assert "Nothing would be left" in done.line and "Take out" not in done.line and "at work" not in done.line
+
+
+def test_a_server_whose_health_check_fails_stops_everything(drain):
+    done = drain({**LEFT, "unhealthy": ["198.51.100.12:80"]}, "-e", "drain_health_retries=1", succeeds=False)
+    assert "Await the health checks of web2" in done.line and "at work on web2" in done.line and "at work on web1" not in done.line
