@@ -9,6 +9,7 @@ import subprocess
 
 import pytest
 
+from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived._configuration import configuration
 from ansible_collections.lvs.ipvs.plugins.module_utils._node import _netns
 from tests.directors import Directors
 from tests.support import ROOT, ansible, eventually
