@@ -268,6 +268,7 @@ def test_an_unknown_line_changes_nothing(ipvs, neighbor, run):
 
 
 @pytest.mark.once
+@pytest.mark.slow
 def test_ten_thousand_addresses(netns):
     node, count = _network_node.Node(), 5_000
     literals = [f"203.0.{100 + number // 250}.{number % 250}/32" for number in range(count)] + [f"2001:db8::{number:x}/128" for number in range(1, count + 1)]
