@@ -109,6 +109,8 @@ def services(draw, kinds=checks):
     """The options of a service that keepalived can hold, its servers checked in these ways."""
     ident = draw(rule_tables.service_ids())
     service = draw(rule_tables.services(ident))._replace(scheduler=draw(st.sampled_from(_configuration.SCHEDULERS)))
+    if not service.persistence_timeout:
+        service = service._replace(persistence_engine="")
     options = _model.service_options(service)
     found = draw(st.lists(rule_tables.servers(ident), min_size=1, max_size=4, unique_by=lambda server: server.id.address))
     options["servers"] = [draw(server_options(ident, server, kinds)) for server in found]

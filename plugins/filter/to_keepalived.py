@@ -20,7 +20,7 @@ description:
   - Whatever keepalived has no way to express is an error that names the option.
 notes:
   - A server that fails its check stays in the table with weight 0, and gets its weight back when the check succeeds again. When
-    keepalived starts, servers get connections once their first check has succeeded.
+    keepalived starts, servers get connections once their first check has succeeded. It begins within a second.
   - A service whose C(check.type) is V(none) is not checked. Its servers always get connections. This is the default for UDP,
     SCTP and services named by a firewall mark. Set V(dns), V(udp), V(ping) or V(script) to check them.
   - Each real server's address has a file in C(/var/lib/ipvs-director/drain), of the same name. To drain the server in all its
@@ -58,9 +58,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Check two web servers, and move the address between two directors
-  hosts: directors
-  become: true
+- name: Check two web servers, and move their address between two directors
   vars:
     services:
       - address: 203.0.113.80
@@ -87,7 +85,7 @@ EXAMPLES = r"""
           prefix_length: 24
       sync:
         interface: eth1
-  tasks:
+  block:
     - name: Make the table
       lvs.ipvs.ipvs_table:
         services: "{{ services }}"

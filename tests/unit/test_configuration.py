@@ -53,6 +53,7 @@ virtual_server 203.0.113.80 80 {
             retry 1
             delay_before_retry 1
             delay_loop 2
+            warmup 1
             url {
                 path /
             }
@@ -71,6 +72,7 @@ virtual_server 203.0.113.80 80 {
             retry 1
             delay_before_retry 1
             delay_loop 2
+            warmup 1
             url {
                 path /
             }
@@ -151,11 +153,11 @@ def test_what_names_a_service(ident, expected):
         ({"forward_method": "tun", "tunnel_type": "gue", "tunnel_port": 6080, "tunnel_checksum": "remcsum"}, ["lvs_method TUN type gue port 6080 remcsum"]),
         ({"check": {"type": "none"}}, ["track_file 198.51.100.12", "weight 1", "}", "}"]),
         ({"check": {"interval": 0.25, "timeout": 10, "retries": 0, "delay": 0}},
-         ["TCP_CHECK {", "connect_port 80", "connect_timeout 10", "retry 0", "delay_before_retry 0", "delay_loop 0.25", "}"]),
+         ["TCP_CHECK {", "connect_port 80", "connect_timeout 10", "retry 0", "delay_before_retry 0", "delay_loop 0.25", "warmup 0.25", "}"]),
         ({"check": {"type": "https", "host": "a.example.com"}}, ["SSL_GET {"]),
         ({"check": {"type": "https", "host": "a.example.com"}}, ["enable_sni", "url {", "path /", "virtualhost a.example.com", "}"]),
-        ({"check": {"type": "https"}}, ["delay_loop 2", "url {"]),
-        ({"check": {"type": "http", "host": "a.example.com"}}, ["delay_loop 2", "url {", "path /", "virtualhost a.example.com"]),
+        ({"check": {"type": "https"}}, ["warmup 1", "url {"]),
+        ({"check": {"type": "http", "host": "a.example.com"}}, ["warmup 1", "url {", "path /", "virtualhost a.example.com"]),
         (
             {"check": {"type": "http", "path": "/a", "status": [200, "300-399"], "digest": "A" * 32, "text": REGEX}},
             ["path /a", "status_code 200 300-399", "digest " + "a" * 32, r"""regex "a\042b{2}\\d+\044 #!x\\\\ [^'%] (?i:ok|fine)?" """.strip(), "}"],
@@ -166,7 +168,7 @@ def test_what_names_a_service(ident, expected):
         ({"check": {"type": "ping"}}, ["PING_CHECK {", "connect_timeout 2"]),
         (
             {"check": {"type": "script", "command": "/bin/a 'b c' '' -d", "timeout": 5}},
-            ["MISC_CHECK {", "misc_path \"/bin/a 'b c' '' -d\"", "misc_timeout 5", "retry 1", "delay_before_retry 1", "delay_loop 2", "}"],
+            ["MISC_CHECK {", "misc_path \"/bin/a 'b c' '' -d\"", "misc_timeout 5", "retry 1", "delay_before_retry 1", "delay_loop 2", "warmup 1", "}"],
         ),
     ],
 )  # fmt: skip
@@ -198,6 +200,7 @@ def test_a_command_and_the_reader_that_it_ends():
     ("wrong", "option", "part"),
     [
         (service(scheduler="none"), "scheduler: 'none'", "knows only rr, wrr"),
+        (service(persistence_engine="sip"), "persistence_engine: 'sip'", "set persistence_timeout"),
         (service(servers=None), "servers: []", "at least one"),
         (service(servers=[]), "servers: []", "at least one"),
         (service({"address": "198.51.100.11", "weight": 0}), "servers: 0", "all have weight 0"),

@@ -26,6 +26,7 @@ _FLAGS = {"fallback": "flag-1", "port": "flag-2", "flag_3": "flag-3"}
 _NAMED_FLAGS = ("sh", "mh")  # whose flags have names of their own
 _FORWARD = {"nat": "NAT", "dr": "DR", "tun": "TUN"}
 _TUNNEL_CHECKSUMS = {"none": "nocsum", "csum": "csum", "remcsum": "remcsum"}
+_WARMUP = 1  # seconds; keepalived would spread the first checks, until which a server gets no connections, over a whole interval
 _INDENT = "    "
 
 
@@ -92,6 +93,10 @@ def _check_service(entry, pool, path):
     service, servers = entry
     if service.scheduler not in SCHEDULERS:
         raise OptionError(path + "scheduler", service.scheduler, "keepalived knows only %s" % ", ".join(SCHEDULERS))
+    if service.persistence_engine and not service.persistence_timeout:
+        raise OptionError(
+            path + "persistence_engine", service.persistence_engine, "keepalived forgets an engine without persistence; set persistence_timeout"
+        )
     if not servers:
         raise OptionError(path + "servers", [], "keepalived takes no service without servers; give at least one")
     for index, server in enumerate(servers.values()):
@@ -269,6 +274,7 @@ def _times(check, timeout="connect_timeout"):
         "retry %d" % check.retries,
         "delay_before_retry %s" % _number(check.delay),
         "delay_loop %s" % _number(check.interval),
+        "warmup %s" % _number(min(check.interval, _WARMUP)),
     ]
 
 
