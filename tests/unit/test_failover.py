@@ -11,13 +11,13 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import _versi
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError
 from tests.keepalived_lists import FAILOVER
 
-SERVICES = [
+SERVICES = (
     {"address": "203.0.113.81", "port": 80, "servers": [{"address": "198.51.100.11"}]},
     {"address": "203.0.113.9", "port": 80, "servers": [{"address": "198.51.100.11"}]},
     {"address": "203.0.113.9", "port": 443, "servers": [{"address": "198.51.100.11"}]},
     {"address": "2001:db8::80", "port": 80, "servers": [{"address": "2001:db8::11"}]},
     {"fwmark": 7, "servers": [{"address": "198.51.100.11"}]},
-]
+)
 TEXT = """\
 # Written by the Ansible collection lvs.ipvs. Changes made here are lost: change the list of services.
 global_defs {
