@@ -99,3 +99,15 @@ def test_an_error_is_one_clear_line(tmp_path):
     assert done.status == 2
     assert "address: 'www.example.com': give an IPv4 or IPv6 address as a literal" in done.output
     assert "Traceback" not in done.output and "exception" not in done.output
+
+
+def test_kube_proxy_says_how_to_install_kubernetes_core_where_it_is_missing(archive, tmp_path):
+    """In a role of a play, which Ansible reads before it runs anything; the file that the message names is in the archive."""
+    settings = {"home": tmp_path, "ANSIBLE_COLLECTIONS_PATH": str(tmp_path / "collections")}
+    support.ansible("ansible-galaxy", "collection", "install", "--offline", str(archive), **settings)
+    play = {"hosts": "localhost", "gather_facts": False, "roles": [{"role": "lvs.ipvs.kube_proxy", "kube_proxy_mode": "ipvs"}]}
+    (tmp_path / "play.json").write_text(json.dumps([play]))
+    done = support.ansible("ansible-playbook", tmp_path / "play.json", succeeds=False, **settings)
+    requirements = tmp_path / "collections/ansible_collections/lvs/ipvs/roles/kube_proxy/meta/collection-requirements.yml"
+    assert f"needs on the controller. Nothing was changed. Install it: ansible-galaxy collection install -r {requirements}" in done.line
+    assert [one["name"] for one in yaml.safe_load(requirements.read_text())["collections"]] == ["kubernetes.core"]
