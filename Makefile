@@ -18,6 +18,8 @@ CONTROLLERS := .cache/ansible-core-2.17.14 .cache/ansible-core-2.18.19
 NEWEST := .cache/ansible-core-2.21.5
 # The whole of the package ansible, for its collection kubernetes.core.
 KUBE := .cache/kube-venv
+# galaxy-importer, ansible-builder and what else a release goes through.
+GALAXY := .cache/galaxy-venv
 COLLECTION := .cache/collections/ansible_collections/lvs/ipvs
 
 # Plays see the checkout as the installed collection.
@@ -46,11 +48,11 @@ demo: lab ## A director and two real servers, set up and shown at work; KEEP=1 l
 	@$(VENV) tests/demo.py $(if $(KEEP),--keep)
 
 .PHONY: test
-test: tools $(CONTROLLERS) $(NEWEST) $(KUBE) ## What is tested, in about half an hour
+test: tools $(CONTROLLERS) $(NEWEST) $(KUBE) $(GALAXY) ## What is tested, in about half an hour
 	$(VENV) tests/run.py
 
 .PHONY: test-all
-test-all: tools $(CONTROLLERS) $(NEWEST) $(KUBE) ## Everything that is tested, with what takes too long for make test
+test-all: tools $(CONTROLLERS) $(NEWEST) $(KUBE) $(GALAXY) ## Everything that is tested, with what takes too long for make test
 	$(VENV) tests/run.py all
 
 .PHONY: test-fast
@@ -81,9 +83,13 @@ lint: deps $(KUBE) ## Form of code, roles, documentation and licences
 sanity: deps ## ansible-test sanity
 	$(VENV) tests/run.py sanity
 
+.PHONY: galaxy
+galaxy: deps $(KUBE) $(GALAXY) ## The archive as Galaxy takes it, and a release in a copy
+	$(VENV) tests/run.py galaxy
+
 .PHONY: build
 build: deps ## The collection's archive, in .cache/build
-	.venv/bin/ansible-galaxy collection build --force --output-path .cache/build
+	@$(VENV) -m tests.tools.archive .cache/build
 
 .PHONY: bench
 bench: tools ## Speed, side by side with what users would otherwise run
@@ -110,8 +116,8 @@ $(OLD_PYROUTE2): .cache/pyroute2-%: | .venv/.stamp
 	$(VENV) $(PIP_INSTALL) --target $@.part pyroute2==$*
 	@mv $@.part $@
 
-.PHONY: $(CONTROLLERS) $(NEWEST) $(KUBE)
-$(CONTROLLERS) $(NEWEST) $(KUBE): %: %/.stamp
+.PHONY: $(CONTROLLERS) $(NEWEST) $(KUBE) $(GALAXY)
+$(CONTROLLERS) $(NEWEST) $(KUBE) $(GALAXY): %: %/.stamp
 
 .cache/ansible-core-%/.stamp: tests/requirements-unit.txt | .venv/.stamp
 	$(PYTHON) -m venv --clear $(@D)
@@ -127,4 +133,9 @@ $(NEWEST)/.stamp: tests/requirements-unit.txt tests/tools/debian13.py | lab
 	$(PYTHON) -m venv --clear $(@D)
 	$(@D)/bin/python $(PIP_INSTALL) --no-compile --requirement tests/kube/requirements.txt
 	@ln -sfn $$($(@D)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/ansible_collections/kubernetes $(dir $(@D))collections/ansible_collections/
+	@touch $@
+
+.cache/galaxy-venv/.stamp: tests/galaxy/requirements.txt | .venv/.stamp
+	$(PYTHON) -m venv --clear $(@D)
+	$(@D)/bin/python $(PIP_INSTALL) --requirement tests/galaxy/requirements.txt
 	@touch $@

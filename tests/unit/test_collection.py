@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import sys
 import tarfile
 from pathlib import Path
@@ -13,6 +15,7 @@ import yaml
 
 from tests import support
 from tests.support import ROOT
+from tests.tools.archive import build
 
 MODULES = sorted(f"lvs.ipvs.{path.stem}" for path in (ROOT / "plugins/modules").glob("ipvs_*.py"))
 FILTERS = sorted(f"lvs.ipvs.{path.stem}" for path in (ROOT / "plugins/filter").glob("*.py"))
@@ -31,11 +34,8 @@ def ansible(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def archive(ansible, tmp_path_factory):
-    directory = tmp_path_factory.mktemp("build")
-    ansible("ansible-galaxy", "collection", "build", "--output-path", str(directory))
-    (path,) = directory.iterdir()
-    return path
+def archive(tmp_path_factory):
+    return build(tmp_path_factory.mktemp("build"))
 
 
 @pytest.fixture(scope="session")
@@ -58,6 +58,18 @@ def test_the_archive_holds_the_collection_and_nothing_of_its_workshop(archive):
     assert not [name for name in names if name.suffix in (".pyc", ".xml", ".log")]
     modules = [f"plugins/modules/{name.rpartition('.')[2]}.py" for name in MODULES]
     assert {Path(name) for name in ("README.md", "LICENSE", "meta/runtime.yml", *modules)} <= set(names)
+
+
+def test_the_pages_of_the_archive_link_to_files_of_this_version_in_the_repository(archive, tmp_path):
+    """Galaxy keeps no files beside the pages. Every link to the repository is to a file of the checkout."""
+    settings = yaml.safe_load((ROOT / "galaxy.yml").read_text())
+    shutil.unpack_archive(archive, tmp_path)
+    pages = "".join(page.read_text() for page in tmp_path.rglob("*.md"))
+    links = set(re.findall(r"\]\(([^)#]+)", pages))
+    assert {link for link in links if not re.match(r"https?://", link)} == set()
+    own = [link.removeprefix(settings["repository"]).split("/", 3) for link in links if link.startswith(settings["repository"])]
+    assert {(kind, version) for _, kind, version, _ in own} == {("blob", settings["version"]), ("raw", settings["version"])}
+    assert [path for *_, path in own if not (ROOT / path).is_file()] == []
 
 
 @pytest.mark.parametrize(("kind", "expected"), [("module", MODULES), ("filter", FILTERS)])
