@@ -68,8 +68,8 @@ def test_the_pages_of_the_archive_link_to_files_of_this_version_in_the_repositor
     links = set(re.findall(r"\]\(([^)#]+)", pages))
     assert {link for link in links if not re.match(r"https?://", link)} == set()
     own = [link.removeprefix(settings["repository"]).split("/", 3) for link in links if link.startswith(settings["repository"])]
-    assert {(kind, version) for _, kind, version, _ in own} == {("blob", settings["version"]), ("raw", settings["version"])}
-    assert [path for *_, path in own if not (ROOT / path).is_file()] == []
+    assert {tuple(words[1:3]) for words in own} == {("blob", settings["version"]), ("raw", settings["version"])}
+    assert [words[3] for words in own if not (ROOT / words[3]).is_file()] == []
 
 
 @pytest.mark.parametrize(("kind", "expected"), [("module", MODULES), ("filter", FILTERS)])

@@ -17,6 +17,7 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._table import _keepalived
 
 _INTERFACES = {"kube-ipvs0": "kube-proxy", "kube-dummy-if": "kube-router"}
 
+
 def find(netns, proc="/proc"):
     """The owners, as words for the user, such as ``keepalived (virtual servers in /etc/keepalived/keepalived.conf)``."""
     owners = set()
