@@ -20,7 +20,7 @@ from tests.tools.archive import build
 MODULES = sorted(f"lvs.ipvs.{path.stem}" for path in (ROOT / "plugins/modules").glob("ipvs_*.py"))
 FILTERS = sorted(f"lvs.ipvs.{path.stem}" for path in (ROOT / "plugins/filter").glob("*.py"))
 IN_ARCHIVE = {
-    "CHANGELOG.md", "CONTRIBUTING.md", "FILES.json", "LICENSE", "LICENSES", "MANIFEST.json", "README.md", "REUSE.toml",
+    "CHANGELOG.md", "CODE_OF_CONDUCT.md", "CONTRIBUTING.md", "FILES.json", "LICENSE", "LICENSES", "MANIFEST.json", "README.md", "REUSE.toml", "SECURITY.md",
     "changelogs", "docs", "meta", "playbooks", "plugins", "roles",
 }  # fmt: skip
 
