@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 
 import yaml
 
@@ -71,8 +70,7 @@ def test_the_workflows_run_what_a_person_runs():
     commands = " ".join(step.get("run", "") for step in steps)
     targets = set(re.findall(r"make ([a-z-]+)", commands))
     assert {"test", "build"} <= targets
-    known = subprocess.run(["make", "--silent", "help"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    assert targets <= set(re.findall(r"make ([a-z-]+)", known))
+    assert targets <= set(re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
 
 def workflow(name):
