@@ -9,6 +9,7 @@ import subprocess
 
 import pytest
 
+from tests.integration.test_documentation import assert_documented
 from tests.lab import Lab
 from tests.lab.host import cache_dir
 from tests.support import ansible, eventually
@@ -62,6 +63,7 @@ class Director:
         """Check, do, do again; the result of the real run."""
         foretold, done = self.run("ipvs_keepalived", "--check", **options), self.run("ipvs_keepalived", **options)
         assert foretold["changed"] == done["changed"] and set(foretold["differences"]) <= set(done["differences"])
+        assert_documented("ipvs_keepalived", done)
         again = self.run("ipvs_keepalived", **options)
         assert (again["changed"], again["differences"]) == (False, [])
         return done
