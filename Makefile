@@ -65,7 +65,7 @@ test-unit: deps ## Pure logic and the collection's archive, in seconds, anywhere
 
 .PHONY: test-integration
 test-integration: tools ## Modules on a real IPVS kernel
-	$(VENV) tests/run.py integration integration-node
+	$(VENV) tests/run.py integration integration-keepalived integration-node
 
 .PHONY: test-machines
 test-machines: lab $(NEWEST) ## Playbooks on whole machines

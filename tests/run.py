@@ -39,7 +39,7 @@ ENVIRONMENT = {
     "NO_COLOR": "1",
     "PATH": f"{ROOT / '.venv/bin'}:{os.environ['PATH']}",
 }
-FAST = ("unit", "lint", "roles", "kube-node", "keepalived", "integration", "integration-node")
+FAST = ("unit", "lint", "roles", "kube-node", "integration", "integration-node")
 LONG: tuple[str, ...] = ("integration-slow", "machines-slow", "firewall", "molecule-networkd", "molecule-networkmanager")
 """Stages for which ``make test`` has no time."""
 RUNNING: set[int] = set()  # process groups
@@ -121,7 +121,10 @@ STAGES = [
     Stage("kube", "kube_proxy against stand-ins for a cluster", (pytest("kube", "tests/kube", python=(".cache/kube-venv/bin/python",)),)),
     Stage("keepalived", "configurations, with keepalived as the oracle", (pytest("keepalived", "tests/keepalived"),)),
     Stage("integration", "modules of the table on a real IPVS kernel", (
-        (*LAB, *pytest("integration", "-m", "not slow", "--ignore", NODE, "tests/integration")),
+        (*LAB, *pytest("integration", "-m", "not slow", "-k", "not keepalived", "--ignore", NODE, "tests/integration")),
+    )),
+    Stage("integration-keepalived", "modules beside the real keepalived", (
+        (*LAB, *pytest("integration-keepalived", "-m", "not slow", "-k", "keepalived", "--ignore", NODE, "tests/integration")),
     )),
     Stage("integration-node", "modules of the node on it", (
         (*LAB, *pytest("integration-node", "-m", "not slow", NODE)),
