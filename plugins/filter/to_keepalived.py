@@ -16,6 +16,8 @@ description:
     their addresses between directors with VRRP, or both.
   - The services are those that M(lvs.ipvs.ipvs_table) takes. Let that module make the table first. keepalived takes over the services
     and servers that are there already, unchanged and without a gap.
+  - A server that is in the table with a weight, and down when keepalived starts, keeps that weight. M(lvs.ipvs.ipvs_keepalived) sets it
+    to 0. Without that module, give what is in the table weight 0 first.
   - Services and servers are sorted, so that the same services give the same text.
   - Whatever keepalived has no way to express is an error that names the option.
 notes:

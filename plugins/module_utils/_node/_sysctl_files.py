@@ -10,7 +10,7 @@ import os
 import re
 from typing import NamedTuple
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._node import _sysctls
+from ansible_collections.lvs.ipvs.plugins.module_utils._node import _modprobe, _sysctls
 
 FOLDERS = ("etc/sysctl.d", "run/sysctl.d", "usr/local/lib/sysctl.d", "usr/lib/sysctl.d", "lib/sysctl.d")
 """Under the root of the file system. A name in one of them hides the same name in those after it."""
@@ -36,7 +36,7 @@ def overrides(path, wishes, root="/"):
         return []
     final = {}
     for later in _files_after(os.path.basename(path), folders):
-        for key, value in _LINE.findall(_text(later)):
+        for key, value in _LINE.findall(_modprobe.read_text(later)):
             key = _sysctls.normal_key(key)
             for wish, ours in wishes.items():
                 if _sysctls.stands_for(wish, key):
@@ -52,11 +52,3 @@ def _files_after(name, folders):
             if each.endswith(".conf") and each > name:
                 found.setdefault(each, os.path.join(folder, each))
     return [found[each] for each in sorted(found)]
-
-
-def _text(path):
-    try:
-        with open(path, encoding="utf-8", errors="replace") as stream:
-            return stream.read()
-    except OSError:
-        return ""
