@@ -344,6 +344,16 @@ firewall:
   returned: success
   type: bool
   sample: false
+keepalived:
+  description: The path of C(keepalived). V(null) where it is not installed. M(lvs.ipvs.ipvs_keepalived) needs it.
+  returned: success
+  type: str
+  sample: /usr/sbin/keepalived
+keepalived_managed:
+  description: Whether M(lvs.ipvs.ipvs_keepalived) has set keepalived up here.
+  returned: success
+  type: bool
+  sample: false
 lacks:
   description: Which of RV(kernel_module), RV(ipvsadm) and RV(pyroute2_interpreter) are not there.
   returned: success

@@ -34,6 +34,12 @@ options:
         first.
     type: bool
     default: true
+  drain_timeout:
+    description:
+      - Drain the servers that O(services) no longer lists for a service that stays, for at most this many seconds. What is new comes
+        first. Then they get weight 0, and go when their connections have ended, or with a warning when the time is over.
+      - If omitted, they go at once, and their connections break.
+    type: float
   path:
     description:
       - The configuration file of keepalived. The unit must read this one.
@@ -64,6 +70,7 @@ options:
     default: present
 notes:
   - Each real server's address has a file in C(/var/lib/ipvs-director/drain), by which the server is drained. Missing files are created.
+    A server that M(lvs.ipvs.ipvs_drain) has drained before stays drained.
     Files of addresses that are no longer listed are removed unless they drain their server.
   - A service with O(services[].max_unhealthy) needs the program C(/usr/local/libexec/ipvs-director-quorum), see
     P(lvs.ipvs.to_keepalived#filter). Without it, the task fails before anything is changed.
@@ -175,6 +182,7 @@ def main():
         argument_spec=dict(
             services=_service_specs.services(),
             checks={"type": "bool", "default": True},
+            drain_timeout={"type": _argspec.FLOAT},
             failover=_failover.spec(),
             path={"type": "path", "default": "/etc/keepalived/keepalived.conf"},
             replace={"type": "bool", "default": False},

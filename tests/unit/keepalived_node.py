@@ -10,7 +10,6 @@ import pytest
 from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import (
     _daemon,
     _state,
-    _unit_file,
     _use,
     _use_task,
 )
@@ -47,14 +46,13 @@ class Node:
         monkeypatch.setattr(_session, "Kernel", lambda netns: self.kernel)
         monkeypatch.setattr(_session._netlink, "loaded", lambda netns: True)
         monkeypatch.setattr(_drain_files, "FOLDER", str(self.folder))
-        monkeypatch.setattr(_unit_file, "_PATH", str(root / "units/%s.d/ipvs-director.conf"))
         monkeypatch.setattr(_own_files.os, "chown", lambda *words: None)
         read = _own_files.read
         monkeypatch.setattr(_own_files, "read", lambda path: read(path)._replace(owner="0:0"))  # whoever runs the tests
         for name in ("find", "version", "problems", "works_by", "checker_data", "reload", "end"):
             monkeypatch.setattr(_daemon, name, getattr(self, "_" + name))
         monkeypatch.setattr(_state, "services", lambda data: self.services())
-        monkeypatch.setattr(_use._units, "FOLDER", str(root / "units"))
+        monkeypatch.setattr(_use._units, "FOLDER", f"{root}/units/")
         monkeypatch.setattr(_use._units, "running", lambda: self.booted)
         monkeypatch.setattr(_use, "_PAUSE", 0)
         monkeypatch.setattr(_daemon, "PATIENCE", 0.1)
@@ -120,7 +118,7 @@ class Node:
         Path(path).write_text(text)
 
     def manage(self, check=False, **options):
-        defaults = {"services": None, "checks": True, "failover": None, "path": str(self.path), "replace": False}
+        defaults = {"services": None, "checks": True, "drain_timeout": None, "failover": None, "path": str(self.path), "replace": False}
         context = Context(check, True, self.warnings.append, self.run_command, self.write_file)
         self.done.clear()
         return _use_task.manage_keepalived({**defaults, "service": "keepalived", "state": "present", **options}, context)

@@ -81,3 +81,14 @@ def test_ipvsadm_is_found_where_the_path_of_a_login_lacks_sbin(monkeypatch, tmp_
     monkeypatch.setenv("PATH", "/nowhere")
     assert _equipment.look([], CONTEXT)["ipvsadm"] in (None, "/usr/sbin/ipvsadm", "/sbin/ipvsadm")
     assert os.path.basename(_equipment.look([], CONTEXT)["interpreter"]).startswith("python")
+
+
+def test_keepalived(monkeypatch, tmp_path):
+    monkeypatch.setattr(_equipment._programs, "find", lambda name: f"/usr/sbin/{name}")
+    monkeypatch.setattr(_equipment._units, "FOLDER", f"{tmp_path}/")
+    monkeypatch.setattr(_equipment._firewalld, "running", lambda context: False)
+    seen = _equipment.look([], CONTEXT)
+    assert (seen["keepalived"], seen["keepalived_managed"]) == ("/usr/sbin/keepalived", False)
+    (tmp_path / "keepalived.service.d").mkdir()
+    (tmp_path / "keepalived.service.d/ipvs-director.conf").touch()
+    assert _equipment.look([], CONTEXT)["keepalived_managed"] is True

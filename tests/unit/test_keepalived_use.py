@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import (
@@ -15,7 +17,7 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import (
 from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain_files
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, OptionError
 
-from .keepalived_node import FAILOVER, FIRST, PROCESSES, SECOND, SORRY, THEIRS, Node, services
+from .keepalived_node import FAILOVER, FIRST, PROCESSES, SECOND, SORRY, THEIRS, WEB, Node, services
 
 
 @pytest.fixture
@@ -253,3 +255,10 @@ def test_files_that_somebody_else_makes_meanwhile(node):
     _drain_files.make([str(node.folder / FIRST)])
     _drain_files.remove([str(node.folder / FIRST)])
     assert (node.folder / FIRST).read_text() == "-100000\n"
+
+
+def test_a_server_that_was_drained_before_stays_drained(node):
+    place = {"service_address": WEB["address"], "service_port": 80, "service_protocol": "tcp", "address": FIRST, "port": 80, "weight": 3}
+    (node.root / "drained.json").write_text(json.dumps([place]))
+    node.starts(services=services(FIRST, SECOND))
+    assert [(node.folder / address).read_text() for address in (FIRST, SECOND)] == [_drain_files.text(True), _drain_files.text(False)]

@@ -37,7 +37,7 @@ def node(monkeypatch):
     node.saved = _rules_reader.parse(SAVED).table
     monkeypatch.setattr(_saved, "read", lambda: node.saved)
     monkeypatch.setattr(_owners, "find", lambda netns: ["keepalived"])
-    monkeypatch.setattr(_table_tasks, "DRAIN_INTERVAL", 0.01)
+    monkeypatch.setattr(_table_tasks._drain, "_INTERVAL", 0.01)
     return node
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import _configuration
 from ansible_collections.lvs.ipvs.plugins.module_utils._node import _own_files, _units
 
-_PATH = _units.FOLDER + "%s.d/ipvs-director.conf"
 _RESTART = """\
 [Service]
 Restart=on-failure
@@ -18,11 +17,6 @@ RestartSec=1
 _RELEASE = """\
 # However it ended, the other director may have taken over: two nodes must not hold an address.
 """
-
-
-def path(unit):
-    """Where the addition to a unit lies."""
-    return _PATH % unit
 
 
 def addition(unit, failover):
@@ -36,9 +30,9 @@ def addition(unit, failover):
         text += _RELEASE
     for place in places:
         text += "ExecStopPost=-ip address delete %s/%d dev %s\n" % (place.address, place.prefix_length, place.interface)
-    return _own_files.File(path(unit), text)
+    return _own_files.File(_units.addition(unit), text)
 
 
 def no_addition(unit):
     """The File of a unit that is left to the distribution."""
-    return _own_files.File(path(unit), None)
+    return _own_files.File(_units.addition(unit), None)

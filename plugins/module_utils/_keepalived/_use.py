@@ -72,7 +72,7 @@ def carry_out(wish, work, context):
     try:
         for folder in work.folders:
             os.makedirs(folder, mode=0o755, exist_ok=True)
-        _drain_files.make(work.drain_files)
+        _drain_files.make(work.drain_files, _drain_files.recorded() if work.drain_files else ())
         _own_files.write(work.files, context)
         _read_units(work.files, wish, context)
         if work.enable:

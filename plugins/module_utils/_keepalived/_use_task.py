@@ -15,13 +15,14 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import (
     _daemon,
     _failover,
     _generation,
+    _leaving,
     _state,
     _unit_file,
     _use,
     _version,
 )
 from ansible_collections.lvs.ipvs.plugins.module_utils._node import _own_files, _units
-from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain_files, _model
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain, _drain_files, _model, _session
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._answer import Answer
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, OptionError
 
@@ -40,6 +41,7 @@ def manage_keepalived(options, context):
 
 
 def _present(options, unit, context):
+    _drain.check_numbers(options)
     services = options["services"] or []
     table = _model.created_table(services)
     failover = _failover.failover(options["failover"], services)
@@ -48,7 +50,7 @@ def _present(options, unit, context):
     _check_quorum_command(services, context)
     processes = _daemon.find(None, context)
     version = _known_version(processes, context)
-    name, text = _generation.named(_configuration.configuration(services, failover, version or _version.OLDEST))
+    name, text = _named(services, failover, version)
     found = _own_files.read(options["path"])
     _refuse_foreign(found, options)
     wish = _use.Wish(name, table, bool(failover), unit)
@@ -68,8 +70,37 @@ def _present(options, unit, context):
         if version:
             _try(text, services, version, context)
         _refuse_crash(found, text, version, work)
+    differences, changes = _use.differences(wish, work), work.files
+    if options["drain_timeout"] is not None and processes and processes.checker and work.names != {name} and not context.check_mode:
+        work = _without_leaving(lambda more: _named(more, failover, version), services, wish, work, options, context)
     operations = _use.carry_out(wish, work, context)
-    return _answer(options["path"], unit, version, work.files, _use.differences(wish, work) + operations, context)
+    return _answer(options["path"], unit, version, changes, differences + operations, context)
+
+
+def _named(services, failover, version):
+    return _generation.named(_configuration.configuration(services, failover, version or _version.OLDEST))
+
+
+def _without_leaving(named, services, wish, work, options, context):
+    """Have keepalived work by the list and by what it no longer has, with weight 0, until that has no connections. The Work that is left.
+
+    ``named(services)``: their configuration. What is new comes first: servers that all leave have others by then.
+    """
+    with _session.open_kernel({"netns": None}, context) as kernel:
+        states = _state.services(_daemon.checker_data(work.processes))
+        gone = _leaving.leaving(kernel.read(list(wish.table)), wish.table, states)
+        if not gone:
+            return work
+        more = _leaving.with_leaving(services, gone)
+        name, text = named(more)
+        found = _own_files.read(options["path"])
+        others = [change for change in work.files if change.wanted.path != found.path]
+        first = work._replace(files=[_own_files.Change(found, _own_files.File(found.path, text))] + others, unused_drain_files=[])
+        _use.carry_out(wish._replace(name=name, table=_model.created_table(more)), first, context)
+        _drain.wait_for_leaving(kernel, [(ident, server) for ident in gone for server in gone[ident]], options["drain_timeout"], context)
+    # From here on, too, a failure brings back what was there before all of this.
+    last = [_own_files.Change(found, _own_files.File(found.path, named(services)[1]))]
+    return work._replace(files=last + others, drain_files=[], folders=[], processes=_daemon.find(None, context))
 
 
 def _missing_folders(failover):

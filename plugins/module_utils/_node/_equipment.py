@@ -24,7 +24,15 @@ def look(interpreters, context):
         "pyroute2_interpreter": next((found for found in (_with_pyroute2(each, context) for each in interpreters) if found), None),
     }
     lacks = [name for name, value in found.items() if value in (None, "missing")]
-    return dict(found, interpreter=sys.executable, nft=_programs.find("nft"), firewall=_has_firewall(context), lacks=lacks)
+    return dict(
+        found,
+        interpreter=sys.executable,
+        nft=_programs.find("nft"),
+        firewall=_has_firewall(context),
+        keepalived=_programs.find("keepalived"),
+        keepalived_managed=os.path.exists(_units.addition("keepalived.service")),
+        lacks=lacks,
+    )
 
 
 def _has_firewall(context):

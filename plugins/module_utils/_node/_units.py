@@ -27,6 +27,11 @@ class Unit(NamedTuple):
     active: bool
 
 
+def addition(unit):
+    """The path of what this collection adds to a unit of somebody else."""
+    return FOLDER + "%s.d/ipvs-director.conf" % unit
+
+
 def running():
     """Whether this machine was booted by systemd."""
     return os.path.isdir("/run/systemd/system")

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import time
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model, _schema
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import OptionError
 
 DRAINED, GONE, TIMED_OUT, RESTORED = "drained", "gone", "timed out", "restored"
 MAX_WAIT = 86400 * 31  # seconds
+_INTERVAL = 1.0  # seconds, as default
 _PAUSE = 0.05  # seconds between two looks at weights that another program is about to change
 _RANGES = {"drain_timeout": (0, MAX_WAIT), "drain_connections": (0, _model.MAX_THRESHOLD), "drain_interval": (0.05, MAX_WAIT)}
 
@@ -67,6 +68,24 @@ def wait_for_all(look, reset, limit, timeout, interval, clock=time):
         if left <= 0:
             return TIMED_OUT, seen, busy
         clock.sleep(min(interval, left))
+
+
+def wait_for_leaving(kernel, servers, timeout, context):
+    """Wait for the connections of servers, [(ServiceId, Server)], that are about to be removed. A warning tells of those that are left."""
+    idents = list(dict.fromkeys(ident for ident, _server in servers))
+
+    def look():
+        uses = kernel.statistics(idents)
+        found = [uses[ident][1].get(server.id) for ident, server in servers if ident in uses]
+        active = sum(use[0].active for use in found if use)
+        return _model.Server(None, weight=0), _schema.Connections(active, 0, 0)
+
+    outcome, seen = wait_for_connections(look, None, 0, timeout, _INTERVAL)
+    if outcome == TIMED_OUT:
+        context.warn(
+            "drain_timeout: %s seconds have passed and the servers that are no longer listed still had %d active connections; "
+            "they were removed all the same" % (timeout, seen[1].active)
+        )
 
 
 def wait_for_weights(look, done, timeout, clock=time):

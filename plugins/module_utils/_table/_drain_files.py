@@ -84,15 +84,20 @@ def unused(addresses):
     return [each for each in paths if _drains_nobody(each)]
 
 
-def make(paths):
-    """Make files that drain nobody. One that somebody else makes at the same time is left as it is. Raises IpvsError."""
+def recorded():
+    """The addresses that ipvs_drain has drained in services that nobody checks. Raises IpvsError."""
+    return {place.server.address for place in _drain_record.Record(os.path.dirname(FOLDER)).read()}
+
+
+def make(paths, drained=()):
+    """Make files that drain nobody but these addresses. One that somebody else makes at the same time is left as it is. Raises IpvsError."""
     for name in paths:
         try:
             os.makedirs(os.path.dirname(name), mode=0o755, exist_ok=True)
             with contextlib.suppress(FileExistsError):
                 with open(name, "x", encoding="utf-8") as stream:
                     os.fchmod(stream.fileno(), _drain_record.MODE)
-                    stream.write(text(False))
+                    stream.write(text(os.path.basename(name) in drained))
         except OSError as error:
             raise IpvsError("%s: %s" % (name, error.strerror)) from error
 

@@ -16,7 +16,6 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._node import _own_files, 
 from ansible_collections.lvs.ipvs.plugins.module_utils._table import _saved
 
 _MARK = _saved.MARK + "; changes are overwritten.\n"
-_GUARD_FILE = _units.FOLDER + "%s.d/ipvs-director.conf"
 _AFTER_NETWORK = """\
 # The interface of a sync daemon has to be there.
 Wants=network-online.target
@@ -34,7 +33,7 @@ def unit_file(place, wanted=True):
     """The File of systemd for a Place: the unit of ours, or what guards the distribution's. Without text where it is not ``wanted``."""
     if place.own:
         return _own_files.File(_units.FOLDER + place.unit, _own_unit(place.path) if wanted else None)
-    return _own_files.File(_GUARD_FILE % place.unit, _guard(place) if wanted else None)
+    return _own_files.File(_units.addition(place.unit), _guard(place) if wanted else None)
 
 
 def _own_unit(path):

@@ -6,11 +6,9 @@
 
 from __future__ import annotations
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain, _keepalived_owned, _model, _plan, _prune, _rules_reader, _saved, _schema, _session
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain, _keepalived_owned, _model, _plan, _prune, _rules_reader, _saved, _session
 from ansible_collections.lvs.ipvs.plugins.module_utils._table._apply import failure, reconcile
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import OptionError
-
-DRAIN_INTERVAL = 1.0  # seconds
 
 
 def manage_table(options, context):
@@ -106,28 +104,11 @@ class _Task:
             return done
         done = self._reconcile(kernel, self._drains, done)
         try:
-            self._wait(kernel, _servers_of(self.postponed))
+            _drain.wait_for_leaving(kernel, _servers_of(self.postponed), self.drain_timeout, self.context)
         except Exception as error:  # pylint: disable=broad-except
             raise failure(kernel, error, list(done.operations), [], self.options["rollback"]) from error
         self.postponed = ()
         return self._reconcile(kernel, self._whole, done)
-
-    def _wait(self, kernel, servers):
-        """Wait for the connections of all the servers [(ServiceId, Server)] together."""
-        idents = list(dict.fromkeys(ident for ident, _server in servers))
-
-        def look():
-            uses = kernel.statistics(idents)
-            found = [uses[ident][1].get(server.id) for ident, server in servers if ident in uses]
-            active = sum(use[0].active for use in found if use)
-            return _model.Server(None, weight=0), _schema.Connections(active, 0, 0)
-
-        outcome, seen = _drain.wait_for_connections(look, None, 0, self.drain_timeout, DRAIN_INTERVAL)
-        if outcome == _drain.TIMED_OUT:
-            self.context.warn(
-                "drain_timeout: %s seconds have passed and the servers that are no longer listed still had %d active connections; "
-                "they were removed all the same" % (self.drain_timeout, seen[1].active)
-            )
 
 
 def _saved_services(options):
