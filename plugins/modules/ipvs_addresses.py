@@ -66,7 +66,7 @@ options:
     default: present
 extends_documentation_fragment:
   - lvs.ipvs.attributes
-  - lvs.ipvs.service.listed
+  - lvs.ipvs.services
 requirements:
   - CAP_NET_ADMIN in the initial user namespace, usually by C(become)
 seealso:

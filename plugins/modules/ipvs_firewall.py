@@ -103,7 +103,7 @@ options:
     default: present
 extends_documentation_fragment:
   - lvs.ipvs.attributes
-  - lvs.ipvs.service.services
+  - lvs.ipvs.services
 requirements:
   - C(nft) of the package C(nftables), and C(unshare) of C(util-linux), where O(marks), O(snat) or O(notrack) ask for a table
 seealso:

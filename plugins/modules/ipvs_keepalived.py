@@ -77,7 +77,7 @@ notes:
   - keepalived 2.2.7 and 2.3.3 are tested. Versions before 2.2.7 are refused.
 extends_documentation_fragment:
   - lvs.ipvs.attributes
-  - lvs.ipvs.service.listed
+  - lvs.ipvs.services
   - lvs.ipvs.failover
 requirements:
   - keepalived >= 2.2.7

@@ -96,7 +96,7 @@ options:
     default: present
 extends_documentation_fragment:
   - lvs.ipvs.attributes
-  - lvs.ipvs.service.listed
+  - lvs.ipvs.services
 requirements:
   - pyroute2 >= 0.6 (Debian, Ubuntu and Fedora package C(python3-pyroute2))
   - CAP_NET_ADMIN in the initial user namespace, usually by C(become)

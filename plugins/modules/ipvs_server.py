@@ -75,7 +75,7 @@ extends_documentation_fragment:
   - lvs.ipvs.attributes
   - lvs.ipvs.attributes.table
   - lvs.ipvs.attributes.keepalived
-  - lvs.ipvs.service.server
+  - lvs.ipvs.server
 seealso:
   - module: lvs.ipvs.ipvs_service
   - module: lvs.ipvs.ipvs_info

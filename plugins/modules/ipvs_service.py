@@ -17,6 +17,10 @@ description:
     so its connections live on.
   - All or nothing. When the kernel refuses an operation, those already done are undone, and the error tells so.
 options:
+  servers:
+    description:
+      - The real servers of the service. Each is created or updated.
+      - A server that is not listed is left alone, except with O(purge_servers=true).
   purge_servers:
     description:
       - Whether servers of the service that O(servers) doesn't list are removed. Without O(servers), and with O(state=absent), it

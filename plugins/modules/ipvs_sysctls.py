@@ -20,7 +20,7 @@ author:
   - Contributors to the lvs.ipvs project (@lvs-project)
 extends_documentation_fragment:
   - lvs.ipvs.attributes
-  - lvs.ipvs.service.listed
+  - lvs.ipvs.services
 options:
   settings:
     description:

@@ -16,6 +16,11 @@ description:
   - What is written is enforced; what is left out is left alone. With O(prune), what is not listed is removed.
   - Services and servers are made and edited before any is removed, and none is removed and made again, so connections live on.
 options:
+  services:
+    description:
+      - The virtual services, each with its real servers. What RV(lvs.ipvs.ipvs_info#module:services) holds is valid input.
+      - Servers and services that are not listed are left alone, except with O(purge_servers), O(prune) and O(prune_saved).
+      - Exactly one of O(services) and O(rules) is required.
   rules:
     description:
       - The services as C(ipvsadm) rule text, as C(ipvsadm -S -n) writes and C(ipvsadm -R) reads it, instead of O(services).
@@ -112,7 +117,7 @@ extends_documentation_fragment:
   - lvs.ipvs.attributes
   - lvs.ipvs.attributes.table
   - lvs.ipvs.attributes.keepalived
-  - lvs.ipvs.service.services
+  - lvs.ipvs.services
 seealso:
   - module: lvs.ipvs.ipvs_service
   - module: lvs.ipvs.ipvs_info
