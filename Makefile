@@ -20,6 +20,8 @@ NEWEST := .cache/ansible-core-2.21.5
 KUBE := .cache/kube-venv
 # galaxy-importer, ansible-builder and what else a release goes through.
 GALAXY := .cache/galaxy-venv
+# Sphinx and what it needs for the documentation site.
+DOCS := .cache/docs-venv
 COLLECTION := .cache/collections/ansible_collections/lvs/ipvs
 
 # Plays see the checkout as the installed collection.
@@ -48,11 +50,11 @@ demo: lab ## A director and two real servers, set up and shown at work; KEEP=1 l
 	@$(VENV) tests/demo.py $(if $(KEEP),--keep)
 
 .PHONY: test
-test: tools $(CONTROLLERS) $(NEWEST) $(KUBE) $(GALAXY) ## What is tested, in about half an hour
+test: tools $(CONTROLLERS) $(NEWEST) $(KUBE) $(GALAXY) $(DOCS) ## What is tested, in about half an hour
 	$(VENV) tests/run.py
 
 .PHONY: test-all
-test-all: tools $(CONTROLLERS) $(NEWEST) $(KUBE) $(GALAXY) ## Everything that is tested, with what takes too long for make test
+test-all: tools $(CONTROLLERS) $(NEWEST) $(KUBE) $(GALAXY) $(DOCS) ## Everything that is tested, with what takes too long for make test
 	$(VENV) tests/run.py all
 
 .PHONY: test-fast
@@ -87,6 +89,10 @@ sanity: deps ## ansible-test sanity
 galaxy: deps $(KUBE) $(GALAXY) ## The archive as Galaxy takes it, and a release in a copy
 	$(VENV) tests/run.py galaxy
 
+.PHONY: docs
+docs: deps $(DOCS) ## The documentation site, in .cache/site/html
+	@$(DOCS)/bin/python tests/site/build.py
+
 .PHONY: build
 build: deps ## The collection's archive, in .cache/build
 	@$(VENV) -m tests.tools.archive .cache/build
@@ -116,8 +122,8 @@ $(OLD_PYROUTE2): .cache/pyroute2-%: | .venv/.stamp
 	$(VENV) $(PIP_INSTALL) --target $@.part pyroute2==$*
 	@mv $@.part $@
 
-.PHONY: $(CONTROLLERS) $(NEWEST) $(KUBE) $(GALAXY)
-$(CONTROLLERS) $(NEWEST) $(KUBE) $(GALAXY): %: %/.stamp
+.PHONY: $(CONTROLLERS) $(NEWEST) $(KUBE) $(GALAXY) $(DOCS)
+$(CONTROLLERS) $(NEWEST) $(KUBE) $(GALAXY) $(DOCS): %: %/.stamp
 
 .cache/ansible-core-%/.stamp: tests/requirements-unit.txt | .venv/.stamp
 	$(PYTHON) -m venv --clear $(@D)
@@ -138,4 +144,9 @@ $(NEWEST)/.stamp: tests/requirements-unit.txt tests/tools/debian13.py | lab
 .cache/galaxy-venv/.stamp: tests/galaxy/requirements.txt | .venv/.stamp
 	$(PYTHON) -m venv --clear $(@D)
 	$(@D)/bin/python $(PIP_INSTALL) --requirement tests/galaxy/requirements.txt
+	@touch $@
+
+.cache/docs-venv/.stamp: tests/site/requirements.txt | .venv/.stamp $(COLLECTION)
+	$(PYTHON) -m venv --clear $(@D)
+	$(@D)/bin/python $(PIP_INSTALL) --requirement tests/site/requirements.txt
 	@touch $@

@@ -118,6 +118,7 @@ STAGES = [
     Stage("kube-node", "what of kube_node needs no machine", (pytest("kube-node", "tests/kube_node"),)),
     Stage("roles", "what of director and real_server needs no machine", (pytest("roles", "tests/roles"),)),
     Stage("galaxy", "the archive as Galaxy takes it, and a release", (pytest("galaxy", "tests/galaxy", python=(".cache/galaxy-venv/bin/python",)),)),
+    Stage("docs", "the documentation site", (pytest("docs", "tests/site", python=(".cache/docs-venv/bin/python",)),)),
     Stage("kube", "kube_proxy against stand-ins for a cluster", (pytest("kube", "tests/kube", python=(".cache/kube-venv/bin/python",)),)),
     Stage("keepalived", "configurations, with keepalived as the oracle", (pytest("keepalived", "tests/keepalived"),)),
     Stage("integration", "modules of the table on a real IPVS kernel", (
