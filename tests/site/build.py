@@ -55,8 +55,12 @@ def copy(source: Path) -> None:
 
 
 def run(folder: Path, *words: str | Path) -> None:
-    environment = {**os.environ, "LVS_DOCS_FOLDER": str(folder), "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".cache/collections"), "PATH": f"{BIN}:{os.environ['PATH']}"}
-    subprocess.run([str(word) for word in words], check=True, env=environment, cwd=ROOT)
+    environment = {
+        "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".cache/collections"),
+        "LVS_DOCS_FOLDER": str(folder),
+        "PATH": f"{BIN}:{os.environ['PATH']}",
+    }
+    subprocess.run([str(word) for word in words], check=True, env={**os.environ, **environment}, cwd=ROOT)
 
 
 def build(folder: Path) -> Path:
