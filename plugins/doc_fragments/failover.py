@@ -16,9 +16,10 @@ options:
     type: dict
     suboptions:
       interface:
-        description: The interface that the director receives requests on.
+        description:
+          - The interface that adverts are sent on.
+          - If omitted, the module takes the one that has O(failover.source_address). The filter needs it.
         type: str
-        required: true
       priority:
         description:
           - The priority of this director, from V(1) to V(254). The one with the highest becomes the master.
@@ -52,7 +53,8 @@ options:
       addresses:
         description:
           - The addresses that move, each as a literal or as a dictionary with C(address), C(prefix_length) and C(interface). If
-            C(prefix_length) is omitted, it is 32 or 128. If C(interface) is omitted, it is O(failover.interface).
+            C(prefix_length) is omitted, it is 32 or 128. If C(interface) is omitted, the module takes the interface that the route to
+            the address leads to, as M(lvs.ipvs.ipvs_addresses) does. Without a route, and in the filter, it is O(failover.interface).
           - The first address of the family of the peers is announced in the adverts, so it has to be the same on all directors.
           - If omitted, the addresses of all services.
         type: list
@@ -60,7 +62,7 @@ options:
       gateways:
         description:
           - The addresses, in the same form, that real servers behind NAT have as their gateway. If C(interface) is omitted, it is
-            O(failover.back_interface).
+            O(failover.back_interface). Without that, it is found as for O(failover.addresses).
         type: list
         elements: raw
       back_interface:
@@ -77,9 +79,8 @@ options:
         type: dict
         suboptions:
           interface:
-            description: The interface for the multicast.
+            description: The interface for the multicast. If omitted, O(failover.interface).
             type: str
-            required: true
           sync_id:
             description: The sync ID, from V(0) to V(255). If omitted, O(failover.router_id).
             type: int

@@ -52,6 +52,11 @@ options:
     type: string
     choices: [none, keepalived]
     default: none
+  failover:
+    description:
+      - The settings of failover, as P(lvs.ipvs.failover_settings#filter) returns them, to be checked with the list. They are named as the
+        role P(lvs.ipvs.director#role) has them.
+    type: dictionary
 seealso:
   - module: lvs.ipvs.ipvs_table
   - plugin: lvs.ipvs.to_keepalived
@@ -77,7 +82,7 @@ _value:
 
 from collections.abc import Mapping, Sequence
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import _checks, _configuration
+from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import _checks, _configuration, _failover
 from ansible_collections.lvs.ipvs.plugins.module_utils._node import _sysctls
 from ansible_collections.lvs.ipvs.plugins.module_utils._table import _literals, _model, _settings
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import OptionError
@@ -87,7 +92,7 @@ _HEALTH = {"type": "str", "choices": ["none", "keepalived"]}
 
 
 def services_problems(
-    services, name="director_services", allow_empty=False, timeouts=None, sync_daemons=None, sysctls=None, health="none"
+    services, name="director_services", allow_empty=False, timeouts=None, sync_daemons=None, sysctls=None, health="none", failover=None
 ):
     """What is wrong with the services, the timeouts, the sync daemons and the kernel settings, as a list of texts."""
     if isinstance(services, (str, Mapping)) or not isinstance(services, Sequence):
@@ -95,6 +100,8 @@ def services_problems(
     # the roles' own names for the other two
     spec = {name: _options.SERVICES, "director_timeouts": _options.TIMEOUTS, "director_sync_daemons": _options.SYNC_DAEMONS, "health": _HEALTH}
     given = {name: services, "director_timeouts": timeouts or {}, "director_sync_daemons": sync_daemons or [], "health": health}
+    if failover is not None:
+        spec, given = dict(spec, failover=_failover.spec()), dict(given, failover=failover)
     options, errors = _options.typed(spec, given)
     if errors:
         return list(errors)
@@ -105,6 +112,8 @@ def services_problems(
         _problem(_settings.created_daemons, options["director_sync_daemons"], "director_sync_daemons"),
     ):
         problems += problem
+    if not problems and failover is not None:
+        problems = _failover_problems(options, name)
     return (problems or _daemons_beside_mixed_families(options, name)) + _mistyped(sysctls or {})
 
 
@@ -118,6 +127,26 @@ def _service_problem(services, name, health):
 
 def _held_by_keepalived(services, name):
     _configuration.configuration(services, path=name)
+
+
+def _failover_problems(options, name):
+    """What is wrong with the settings of failover. The interface that they leave to the node is taken to be right."""
+    given = dict(options["failover"], interface=options["failover"]["interface"] or "eth0")
+    if given["sync"] is not None and options["director_sync_daemons"]:
+        return [
+            "director_sync_daemons: VRRP runs the sync daemons; leave this out, or switch them off there with director_vrrp_sync: {enabled: false}"
+        ]
+
+    def check(value, path):
+        _failover.failover(value, options[name], path)
+
+    names = (("failover.addresses", "director_vips"), ("failover.", "director_vrrp_"))
+    problems = []
+    for text in _problem(check, given, "failover"):
+        for option, variable in names:
+            text = text.replace(option, variable)
+        problems.append(text)
+    return problems
 
 
 def _mistyped(sysctls):
@@ -147,11 +176,12 @@ def _problem(function, value, path):
 
 def _daemons_beside_mixed_families(options, name):
     """The kernel runs no sync daemon while a service has a server of the other address family."""
-    if not options["director_sync_daemons"]:
+    vrrp = (options.get("failover") or {}).get("sync") is not None
+    if not options["director_sync_daemons"] and not vrrp:
         return []
     return [
-        "%s: %s has the server %s, of the other address family; the kernel runs no sync daemon (director_sync_daemons) beside such a service"
-        % (name, ident, server)
+        "%s: %s has the server %s, of the other address family; the kernel runs no sync daemon (%s) beside such a service"
+        % (name, ident, server, "director_vrrp_sync" if vrrp else "director_sync_daemons")
         for ident, entry in _model.created_table(options[name], name).items()
         for server in entry.servers
         if _literals.family_of(server.address) != ident.family

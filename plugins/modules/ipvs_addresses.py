@@ -33,7 +33,7 @@ options:
     description:
       - The virtual services, in the form that M(lvs.ipvs.ipvs_table) takes. The whole list is checked before anything is changed.
       - It tells which address waits for which service, see O(wait_for_service), and which addresses there are if O(addresses) is omitted.
-      - With O(state=present), give O(addresses), O(services), or both.
+      - With O(state=present) and O(state=released), give O(addresses), O(services), or both.
     type: list
     elements: dict
   interface:
@@ -61,8 +61,10 @@ options:
     description:
       - V(present) keeps the listed addresses and no others of this module.
       - V(absent) removes all addresses that this module has added, its files and its unit, whatever is listed.
+      - V(released) leaves the listed addresses to somebody else, such as VRRP. Those that are up stay up, and the boot no longer adds
+        them. Other addresses that this module has added are removed.
     type: str
-    choices: [present, absent]
+    choices: [present, absent, released]
     default: present
 extends_documentation_fragment:
   - lvs.ipvs.attributes
@@ -93,6 +95,11 @@ EXAMPLES = r"""
     interface: eth1
     wait_for_service: false
 
+- name: Leave the virtual addresses to VRRP
+  lvs.ipvs.ipvs_addresses:
+    services: "{{ director_services }}"
+    state: released
+
 - name: Remove all virtual addresses
   lvs.ipvs.ipvs_addresses:
     state: absent
@@ -100,7 +107,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 addresses:
-  description: The addresses as they are now, or would be in check mode.
+  description: The addresses as they are now, or would be in check mode. With O(state=released), those that were left to somebody else.
   returned: success
   type: list
   elements: dict
@@ -163,9 +170,9 @@ def main():
             interface={"type": "str"},
             wait_for_service={"type": "bool", "default": True},
             announce={"type": "bool", "default": True},
-            **_argspec.state("present", "absent"),
+            **_argspec.state("present", "absent", "released"),
         ),
-        required_if=[("state", "present", ("addresses", "services"), True)],
+        required_if=[("state", "present", ("addresses", "services"), True), ("state", "released", ("addresses", "services"), True)],
         supports_check_mode=True,
     )
     run(module, manage_addresses)

@@ -354,6 +354,16 @@ keepalived_managed:
   returned: success
   type: bool
   sample: false
+keepalived_checks:
+  description: Whether it has set keepalived up to check servers.
+  returned: success
+  type: bool
+  sample: false
+keepalived_vrrp:
+  description: Whether it has set keepalived up to move addresses.
+  returned: success
+  type: bool
+  sample: false
 lacks:
   description: Which of RV(kernel_module), RV(ipvsadm) and RV(pyroute2_interpreter) are not there.
   returned: success

@@ -40,6 +40,14 @@ options:
         first. Then they get weight 0, and go when their connections have ended, or with a warning when the time is over.
       - If omitted, they go at once, and their connections break.
     type: float
+  keep_addresses:
+    description:
+      - Addresses that VRRP has put up here, and that stay up when it ends, with O(state=absent) or without O(failover). Each is a literal
+        or a dictionary with C(address). M(lvs.ipvs.ipvs_addresses) keeps them from then on.
+      - The others are removed.
+    type: list
+    elements: raw
+    default: []
   path:
     description:
       - The configuration file of keepalived. The unit must read this one.
@@ -184,6 +192,7 @@ def main():
             checks={"type": "bool", "default": True},
             drain_timeout={"type": _argspec.FLOAT},
             failover=_failover.spec(),
+            keep_addresses={"type": "list", "elements": "raw", "default": []},
             path={"type": "path", "default": "/etc/keepalived/keepalived.conf"},
             replace={"type": "bool", "default": False},
             service={"type": "str", "default": "keepalived"},

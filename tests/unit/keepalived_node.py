@@ -43,15 +43,17 @@ class Node:
         self.enabled, self.states, self.fault = False, None, None
         self.warnings, self.done = [], []
         self.booted = True
+        self.vrrp = "master"
         monkeypatch.setattr(_session, "Kernel", lambda netns: self.kernel)
         monkeypatch.setattr(_session._netlink, "loaded", lambda netns: True)
         monkeypatch.setattr(_drain_files, "FOLDER", str(self.folder))
         monkeypatch.setattr(_own_files.os, "chown", lambda *words: None)
         read = _own_files.read
         monkeypatch.setattr(_own_files, "read", lambda path: read(path)._replace(owner="0:0"))  # whoever runs the tests
-        for name in ("find", "version", "problems", "works_by", "checker_data", "reload", "end"):
+        for name in ("find", "version", "problems", "works_by", "checker_data", "vrrp_data", "reload", "end"):
             monkeypatch.setattr(_daemon, name, getattr(self, "_" + name))
         monkeypatch.setattr(_state, "services", lambda data: self.services())
+        monkeypatch.setattr(_state, "instances", lambda data: [_state.Instance("front", self.vrrp, 0, "eth0", 51, 100, 100, None)])
         monkeypatch.setattr(_use._units, "FOLDER", f"{root}/units/")
         monkeypatch.setattr(_use._units, "running", lambda: self.booted)
         monkeypatch.setattr(_use, "_PAUSE", 0)
@@ -76,6 +78,8 @@ class Node:
 
     def _checker_data(self, processes):
         return ""
+
+    _vrrp_data = _checker_data
 
     def _reload(self, netns, context, name, checker, vrrp):
         self.done.append("reload")
@@ -118,7 +122,7 @@ class Node:
         Path(path).write_text(text)
 
     def manage(self, check=False, **options):
-        defaults = {"services": None, "checks": True, "drain_timeout": None, "failover": None, "path": str(self.path), "replace": False}
+        defaults = {"services": None, "checks": True, "drain_timeout": None, "failover": None, "keep_addresses": [], "path": str(self.path), "replace": False}
         context = Context(check, True, self.warnings.append, self.run_command, self.write_file)
         self.done.clear()
         return _use_task.manage_keepalived({**defaults, "service": "keepalived", "state": "present", **options}, context)

@@ -91,4 +91,14 @@ def test_keepalived(monkeypatch, tmp_path):
     assert (seen["keepalived"], seen["keepalived_managed"]) == ("/usr/sbin/keepalived", False)
     (tmp_path / "keepalived.service.d").mkdir()
     (tmp_path / "keepalived.service.d/ipvs-director.conf").touch()
-    assert _equipment.look([], CONTEXT)["keepalived_managed"] is True
+    monkeypatch.setattr(_equipment, "_KEEPALIVED", str(tmp_path / "conf"))
+    names = ("keepalived_managed", "keepalived_checks", "keepalived_vrrp")
+
+    def told():
+        return [_equipment.look([], CONTEXT)[name] for name in names]
+
+    assert told() == [True, False, False]
+    (tmp_path / "conf").write_text("global_defs {\n}\nvirtual_server 203.0.113.80 80 {\n}\n")
+    assert told() == [True, True, False]
+    (tmp_path / "conf").write_text("global_defs {\n}\nvrrp_instance front {\n}\n")
+    assert told() == [True, False, True]

@@ -77,7 +77,7 @@ def spec():
     return {
         "type": "dict",
         "options": {
-            "interface": {"type": "str", "required": True},
+            "interface": {"type": "str"},
             "priority": {"type": INT, "required": True},
             "router_id": {"type": INT},
             "peers": dict(peers),
@@ -89,7 +89,7 @@ def spec():
             "gateways": dict(addresses),
             "back_interface": {"type": "str"},
             "back_peers": dict(peers),
-            "sync": {"type": "dict", "options": {"interface": {"type": "str", "required": True}, "sync_id": {"type": INT}}},
+            "sync": {"type": "dict", "options": {"interface": {"type": "str"}, "sync_id": {"type": INT}}},
             "handover_file": {"type": "str"},
         },
     }
@@ -104,6 +104,8 @@ def failover(options, services=(), path="failover"):
         return None
     given = {name: value for name, value in options.items() if value is not None}
     where = path + "."
+    if "interface" not in given:
+        raise OptionError(where + "interface", None, "give the interface of VRRP: only on the node it follows from source_address")
     router_id = given.setdefault("router_id", DEFAULT_ROUTER_ID)
     _checks.in_range(router_id, 1, 255, where + "router_id", "a virtual router ID")
     _checks.in_range(given["priority"], 1, 254, where + "priority", "a priority")
@@ -120,7 +122,7 @@ def failover(options, services=(), path="failover"):
             )
     elif "back_peers" in given:
         raise OptionError(where + "back_peers", given["back_peers"], "only a back has peers of its own; give back_interface")
-    return Failover(tuple(instances), _sync(given.get("sync"), router_id, where + "sync."), _handover_file(given, where))
+    return Failover(tuple(instances), _sync(given, router_id, where + "sync."), _handover_file(given, where))
 
 
 def _preempt_delay(given, where):
@@ -137,11 +139,8 @@ def _preempt_delay(given, where):
 
 def _places(given, services, path):
     """(places at the front, places at the back) that move."""
-    addresses = given.get("addresses")
-    if addresses is None:
-        idents = {_model.service_id(service) for service in services}
-        addresses = sorted({ident.address for ident in idents if ident.address}, key=lambda each: _model.server_order(_model.ServerId(each, 0)))
-    front, back = _listed(addresses, "addresses", path), _listed(given.get("gateways", ()), "gateways", path)
+    addresses = given["addresses"] if "addresses" in given else served(services)
+    front, back = listed(addresses, "addresses", path), listed(given.get("gateways", ()), "gateways", path)
     seen = set()
     for place in front + back:
         if place.address in seen:
@@ -152,7 +151,14 @@ def _places(given, services, path):
     return front, back
 
 
-def _listed(entries, option, path):
+def served(services):
+    """The addresses of services, in an order that the list's does not change. Raises OptionError."""
+    idents = {_model.service_id(service) for service in services}
+    return sorted({ident.address for ident in idents if ident.address}, key=lambda each: _model.server_order(_model.ServerId(each, 0)))
+
+
+def listed(entries, option, path):
+    """[Place] that a list of addresses says. Raises OptionError."""
     places = _checks.within(path, lambda given: _addresses.wished(given, option), entries)
     for place in places:
         if place.interface is not None:
@@ -202,14 +208,15 @@ def _interface(name, option):
     return name
 
 
-def _sync(options, router_id, where):
-    if options is None:
+def _sync(given, router_id, where):
+    if "sync" not in given:
         return None
+    options = given["sync"]
     sync_id = options.get("sync_id")
     if sync_id is None:
         sync_id = router_id
     _checks.in_range(sync_id, 0, 255, where + "sync_id", "a sync ID")
-    return Sync(_interface(options["interface"], where + "interface"), sync_id)
+    return Sync(_interface(options.get("interface") or given["interface"], where + "interface"), sync_id)
 
 
 def _handover_file(given, where):

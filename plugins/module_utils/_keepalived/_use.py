@@ -6,11 +6,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
-from typing import Any, Dict, List, NamedTuple, Optional, Set
+from typing import Any, Dict, FrozenSet, List, NamedTuple, Optional, Set
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import _alignment, _daemon, _state
+from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import _alignment, _daemon, _election, _failover, _held, _state
 from ansible_collections.lvs.ipvs.plugins.module_utils._node import _own_files, _units
 from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain_files, _plan, _session
 from ansible_collections.lvs.ipvs.plugins.module_utils._table._apply import reconcile
@@ -21,13 +22,18 @@ _TRIES = 20
 
 
 class Wish(NamedTuple):
-    """``name``: by which the running processes tell their configuration; ``table``: of whole Entries, those that are checked; ``vrrp``:
-    whether there is VRRP; ``unit``: of systemd."""
+    """``name``: by which the running processes tell their configuration; ``table``: of whole Entries, those that are checked; ``failover``:
+    of VRRP, or None; ``unit``: of systemd; ``kept``: addresses that stay on this node when VRRP ends."""
 
     name: str
     table: Dict[Any, Any]
-    vrrp: bool
+    failover: Optional[_failover.Failover]
     unit: str
+    kept: FrozenSet[str] = frozenset()
+
+    @property
+    def vrrp(self):
+        return self.failover is not None
 
 
 class Work(NamedTuple):
@@ -68,7 +74,24 @@ def carry_out(wish, work, context):
     """
     if context.check_mode:
         return _align(wish, work.processes, context) if work.names == {wish.name} else []
+    with _held.Held(_held_addresses(wish, work.processes)) as held:
+        commands = _work(wish, work, held, context)
+    _drain_files.remove(work.unused_drain_files)
+    return commands
+
+
+def _held_addresses(wish, processes):
+    """Those that stay while VRRP begins or ends, a set."""
+    runs = bool(processes and processes.vrrp)
+    if wish.vrrp and not runs and _units.running():
+        return {place.address for place in _election.places(wish.failover)}
+    return set(wish.kept) if runs and not wish.vrrp else set()
+
+
+def _work(wish, work, held, context):
     started = False
+    # A configuration is not to blame for a fault that was there before.
+    was_faulty = wish.vrrp and not held and _election.is_faulty(work.processes)
     try:
         for folder in work.folders:
             os.makedirs(folder, mode=0o755, exist_ok=True)
@@ -84,9 +107,13 @@ def carry_out(wish, work, context):
             started = True
             processes = _start(wish, context)
         commands = _align(wish, processes, context) if processes else []
+        if processes and wish.vrrp and not was_faulty:
+            is_master = _election.decided(wish.failover, processes, begins=bool(held) or started)
+            held.hand_over(_election.places(wish.failover) if is_master else ())
     except Exception as error:  # pylint: disable=broad-except
         raise _undone(error, wish, work, started, context) from error
-    _drain_files.remove(work.unused_drain_files)
+    if was_faulty:
+        _election.decided(wish.failover, processes, begins=False)
     return commands
 
 
@@ -212,13 +239,23 @@ def _bring_back(wish, work, started, context):
         raise IpvsError("keepalived was started again and does not work by its former configuration: journalctl -u %s" % wish.unit)
 
 
-def give_up(changes, drain_files, processes, unit, context):
-    """Have keepalived end, and no boot start it. The table stays as it is. ``unit``: what is to be disabled, or None. Raises IpvsError."""
+def give_up(changes, drain_files, processes, unit, kept, context):
+    """Have keepalived end, and no boot start it. The table stays as it is. Raises IpvsError.
+
+    ``unit``: what is to be disabled, or None; ``kept``: addresses that stay on this node. Without them another director takes over first.
+    """
     if unit:
         _units.disable(unit, context)
+    handover_file = _election.handover_file(changes[0].found.text) if changes else None
+    if handover_file and processes and processes.vrrp and not kept:
+        _election.hand_over(handover_file, processes)
     _own_files.write(changes, context)  # a unit without our addition is not started again
     if any(change.wanted.path.startswith(_units.FOLDER) for change in changes):
         _units.reload_manager(context)
     if processes:
-        _daemon.end(processes)
+        with _held.Held(kept if processes.vrrp else ()):
+            _daemon.end(processes)
+    if handover_file:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(handover_file)
     _drain_files.remove(drain_files)

@@ -16,12 +16,13 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import (
     _failover,
     _generation,
     _leaving,
+    _located,
     _state,
     _unit_file,
     _use,
     _version,
 )
-from ansible_collections.lvs.ipvs.plugins.module_utils._node import _own_files, _units
+from ansible_collections.lvs.ipvs.plugins.module_utils._node import _addresses, _boot, _own_files, _units
 from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain, _drain_files, _model, _session
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._answer import Answer
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, OptionError
@@ -35,16 +36,17 @@ def manage_keepalived(options, context):
     if not _UNIT.match(options["service"]):
         raise OptionError("service", options["service"], "give the name of a unit of systemd, such as keepalived")
     unit = options["service"] if options["service"].endswith(".service") else options["service"] + ".service"
+    kept = frozenset(place.address for place in _addresses.wished(options["keep_addresses"], "keep_addresses"))
     if options["state"] == "absent":
-        return _absent(options["path"], unit, context)
-    return _present(options, unit, context)
+        return _absent(options["path"], unit, kept, context)
+    return _present(options, unit, kept, context)
 
 
-def _present(options, unit, context):
+def _present(options, unit, kept, context):
     _drain.check_numbers(options)
     services = options["services"] or []
     table = _model.created_table(services)
-    failover = _failover.failover(options["failover"], services)
+    failover = _failover.failover(_located_options(options["failover"], services), services)
     if not options["checks"]:
         services, table = [], {}
     _check_quorum_command(services, context)
@@ -53,7 +55,7 @@ def _present(options, unit, context):
     name, text = _named(services, failover, version)
     found = _own_files.read(options["path"])
     _refuse_foreign(found, options)
-    wish = _use.Wish(name, table, bool(failover), unit)
+    wish = _use.Wish(name, table, failover, unit, kept)
     addresses = {server.address for entry in table.values() for server in entry.servers}
     work = _use.Work(
         files=_own_files.plan([_own_files.File(options["path"], text), _unit_file.addition(unit, failover)]),
@@ -75,6 +77,16 @@ def _present(options, unit, context):
         work = _without_leaving(lambda more: _named(more, failover, version), services, wish, work, options, context)
     operations = _use.carry_out(wish, work, context)
     return _answer(options["path"], unit, version, changes, differences + operations, context)
+
+
+def _located_options(options, services):
+    if options is None:
+        return None
+    node = _boot.new_node()
+    try:
+        return _located.located(options, services, node)
+    finally:
+        node.close()
 
 
 def _named(services, failover, version):
@@ -167,7 +179,7 @@ def _refuse_crash(found, text, version, work):
         )
 
 
-def _absent(path, unit, context):
+def _absent(path, unit, kept, context):
     found = _own_files.read(path)
     if found.text is not None and not _generation.is_ours(found.text):
         context.warn("%s was not written by this module: it stays, and keepalived too" % path)
@@ -181,7 +193,7 @@ def _absent(path, unit, context):
     differences += ["%s is enabled" % unit] if disable else []
     differences += ["keepalived runs"] if processes else []
     if not context.check_mode:
-        _use.give_up(changes, unused, processes, unit if disable else None, context)
+        _use.give_up(changes, unused, processes, unit if disable else None, kept, context)
     return _answer(path, unit, None, changes, differences, context)
 
 

@@ -129,7 +129,9 @@ def manage(wishes, awaited, options, context):
     node = _boot.new_node()
     try:
         places = placed(wishes, options["interface"], node.addresses(), node.interfaces(), node.routes_to) if wishes else []
-        todo = _boot.plan(OWNER, render(places, awaited, options["announce"]), node, context)
+        text = render(places, awaited, options["announce"])
+        released = options["state"] == "released"
+        todo = _boot.plan(OWNER, "" if released else text, node, context, released=text if released else "")
         announced = [line for line in todo.coming if _network.frames_for(line, node)]
         if todo.differences and not context.check_mode:
             _boot.apply(todo, node, context)

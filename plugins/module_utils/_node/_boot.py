@@ -89,7 +89,8 @@ class Owner(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What there is to do. ``wanted``, ``leaving``, ``coming``: lines; ``changes``: of files; ``unit``: None where there is none to be."""
+    """What there is to do. ``wanted``, ``leaving``, ``coming``: lines; ``changes``: of files; ``unit``: None where there is none to be;
+    ``keeps``: whether what the unit has put up stays up when it stops."""
 
     owner: Owner
     wanted: List
@@ -100,6 +101,7 @@ class Plan(NamedTuple):
     differences: List[str]
     before: str
     after: str
+    keeps: bool = False
 
 
 def new_node():
@@ -142,14 +144,17 @@ def _source(module):
     return module.__spec__.loader.get_data(module.__file__).decode()
 
 
-def plan(owner, text, node, context, extra=()):
-    """The Plan for what the lines of ``text`` say; an empty text means that nothing is wanted. ``extra``: more Files of the owner's."""
-    before, wanted = recorded(owner), _network_lines.parse(text)
+def plan(owner, text, node, context, extra=(), released=""):
+    """The Plan for what the lines of ``text`` say; an empty text means that nothing is wanted. ``extra``: more Files of the owner's.
+
+    ``released``: lines that somebody else puts up and takes down from now on. Those that are up stay so, and network managers leave them.
+    """
+    before, wanted, others = recorded(owner), _network_lines.parse(text), _network_lines.parse(released)
     there = node.there(before + wanted)
-    leaving = [line for line in _network.superfluous(before, wanted) if _network_lines.identity(line) in there]
+    leaving = [line for line in _network.superfluous(before, wanted + others) if _network_lines.identity(line) in there]
     coming = _network.missing(wanted, there)
     kept = files(owner, text)
-    changes = _own_files.plan(kept + list(extra) + _managers.files(owner, wanted, node, context))
+    changes = _own_files.plan(kept + list(extra) + _managers.files(owner, wanted + others, node, context))
     unit = _units.state(owner.unit, context) if text or any(change.found.path.endswith(".service") for change in changes) else None
     differences = ["%s is no longer needed" % _network_lines.identity(line) for line in leaving] + [_lack(line) for line in coming]
     differences += _own_files.differences(_summed(changes, owner.program))
@@ -161,7 +166,7 @@ def plan(owner, text, node, context, extra=()):
     now = [_network_lines.identity(line) for line in wanted if line.kind not in _network_lines.NO_STATE]
     shown = [change for change in changes if not change.found.path.startswith(owner.program + "/")]
     texts = [_shown(seen, [change.found for change in shown]), _shown(now, [change.wanted for change in shown])]
-    return Plan(owner, wanted, leaving, coming, changes, unit, differences, *texts)
+    return Plan(owner, wanted, leaving, coming, changes, unit, differences, *texts, keeps=bool(others))
 
 
 def _summed(changes, folder):
@@ -185,6 +190,8 @@ def apply(todo, node, context, between: Callable = lambda: None):
     """Carry out a Plan. ``between``: called when what goes is gone, and nothing has come yet. Raises IpvsError."""
     _raise(_network.down(todo.leaving, node), "did not go", todo.owner)
     if todo.unit and todo.unit.there and not todo.wanted:
+        if todo.keeps:
+            context.write_file(todo.owner.path, "")  # what the unit takes down when it stops
         _units.stop(todo.unit.name, context)
     between()
     _own_files.write(todo.changes, context)

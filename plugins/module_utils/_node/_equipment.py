@@ -10,10 +10,11 @@ import importlib.util
 import os
 import sys
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._node import _firewalld, _kmod, _nftables, _programs, _units
+from ansible_collections.lvs.ipvs.plugins.module_utils._node import _firewalld, _kmod, _nftables, _own_files, _programs, _units
 
 RUNNING = "running"
 """In a list of interpreters: the one that runs the module."""
+_KEEPALIVED = "/etc/keepalived/keepalived.conf"
 
 
 def look(interpreters, context):
@@ -24,15 +25,25 @@ def look(interpreters, context):
         "pyroute2_interpreter": next((found for found in (_with_pyroute2(each, context) for each in interpreters) if found), None),
     }
     lacks = [name for name, value in found.items() if value in (None, "missing")]
+    keepalived = _keepalived()
     return dict(
         found,
         interpreter=sys.executable,
         nft=_programs.find("nft"),
         firewall=_has_firewall(context),
         keepalived=_programs.find("keepalived"),
-        keepalived_managed=os.path.exists(_units.addition("keepalived.service")),
+        keepalived_managed=keepalived is not None,
+        keepalived_checks="\nvirtual_server " in (keepalived or ""),
+        keepalived_vrrp="\nvrrp_instance " in (keepalived or ""),
         lacks=lacks,
     )
+
+
+def _keepalived():
+    """The configuration of keepalived, None unless ipvs_keepalived has set it up."""
+    if not os.path.exists(_units.addition("keepalived.service")):
+        return None
+    return _own_files.read(_KEEPALIVED).text or ""
 
 
 def _has_firewall(context):
