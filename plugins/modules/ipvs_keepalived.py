@@ -24,6 +24,10 @@ description:
     works by that again, and the error says what was wrong.
   - Then the table is compared with what keepalived knows of the servers, and put right. This concerns thresholds, which keepalived does
     not change, and entries that were there before keepalived started.
+  - With O(failover), the task waits until this director is master or backup. A fault that comes with the new configuration counts as
+    its failure. One that was there before is an error, too, and the new configuration stays.
+  - Addresses that this node has when VRRP begins to move them stay up until it is decided who is master, so that no request fails. If
+    that is another director, they are removed. Tell M(lvs.ipvs.ipvs_addresses) afterwards, with O(lvs.ipvs.ipvs_addresses#module:state=released).
   - Use M(lvs.ipvs.ipvs_table) first where keepalived does not run yet. keepalived takes over what is in the table without a gap.
 options:
   checks:
@@ -72,7 +76,9 @@ options:
       - V(present) has keepalived work by O(services) and O(failover).
       - V(absent) ends keepalived and disables its unit if this module wrote the configuration file, and removes the file, the addition
         to the unit, and the files by which servers could be drained. Files of servers that are drained stay. The table stays as it is, and
-        nobody checks it any longer. Addresses that keepalived has moved here are removed.
+        nobody checks it any longer.
+      - With V(absent), addresses that VRRP has put up here are removed, apart from O(keep_addresses). If all of them go and the
+        configuration has a O(failover.handover_file), another director takes over first.
     type: str
     choices: [present, absent]
     default: present

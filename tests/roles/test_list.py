@@ -24,7 +24,16 @@ CASES = {
 }
 CASES = {name: ({} if services is None else {"director_services": services}, message) for name, (services, message) in CASES.items()}
 # what only the director takes
+VRRP = {"director_services": [SERVICE], "director_failover": "vrrp"}
 DIRECTOR_CASES = {
+    "vrrp_daemons": (
+        {
+            **VRRP, "director_vrrp_peers": [], "director_vrrp_source_address": "198.51.100.31", "director_vrrp_priority": 100,
+            "director_sync_daemons": [{"role": "backup", "interface": "eth0"}],
+        },
+        "director_sync_daemons: VRRP runs the sync daemons; leave this out, or switch them off there with director_vrrp_sync: {enabled: false}",
+    ),
+    "vrrp_group": (VRRP, "peers: None: director-vrrp_group is not in the group of directors (empty), so give it"),
     "daemons": (
         {"director_services": [SERVICE], "director_sync_daemons": [{"role": "backup", "interface": "eth0"}] * 2},
         "director_sync_daemons[1].role: 'backup': there is one sync daemon of each role",

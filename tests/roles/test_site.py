@@ -60,3 +60,43 @@ def test_every_change_of_the_table_gets_the_role_s_options():
     assert second.pop("drain_timeout") == "{{ director_drain_timeout }}"
     assert first == second
     assert first["rollback"] == "{{ director_rollback }}" and first["prune_force"] == "{{ director_prune_force }}"
+
+
+# Which directors come one after the other, and in which order.
+UNDER_VRRP = {
+    "comes1": {"director_failover": "vrrp", "director_vrrp": False},
+    "stays2": {"director_failover": "vrrp", "director_vrrp": True},
+    "leaves3": {"director_failover": "none", "director_vrrp": True},
+    "leaves4": {"director_vrrp": True},
+    "absent5": {"director_failover": "vrrp", "director_vrrp": True, "director_state": "absent"},
+    "static6": {"director_vrrp": False},
+    "static7": {"director_vrrp": False},
+}
+
+
+def batches(folder, hosts):
+    """The batches of directors that site.yml does the role for, [[name]]."""
+    plays = tasks("playbooks/site.yml")
+    (group,) = [task for play in plays for task in play.get("tasks", []) if "ansible.builtin.group_by" in task]
+    directors = [play for play in plays if play.get("roles") == [{"role": "lvs.ipvs.director"}]]
+    assert all(play["any_errors_fatal"] for play in directors)
+    log = {"shell": f"echo {{{{ ansible_play_batch | join(' ') }}}} >>{folder}/batches", "run_once": True}
+    kept = ("hosts", "serial", "order", "vars", "gather_facts")
+    book = [{"hosts": "directors", "gather_facts": False, "tasks": [group]}]
+    book += [{**{key: play[key] for key in kept if key in play}, "tasks": [log]} for play in directors]
+    local = {"ansible_connection": "local", "ansible_python_interpreter": "/usr/bin/python3"}
+    (folder / "inventory.json").write_text(json.dumps({"all": {"vars": local, "children": {"directors": {"hosts": hosts}}}}))
+    (folder / "playbook.json").write_text(json.dumps(book))
+    done = ansible("ansible-playbook", "-i", folder / "inventory.json", folder / "playbook.json", home=folder)
+    assert "Could not match" not in done.stdout + done.stderr
+    return [line.split() for line in (folder / "batches").read_text().splitlines()]
+
+
+def test_directors_under_vrrp_come_one_after_the_other(tmp_path):
+    expected = [["absent5"], ["leaves4"], ["leaves3"], ["comes1"], ["stays2"], ["static6", "static7"]]
+    assert batches(tmp_path, UNDER_VRRP) == expected
+
+
+def test_directors_without_vrrp_come_together(tmp_path):
+    static = {name: UNDER_VRRP[name] for name in ("static6", "static7")}
+    assert batches(tmp_path, static) == [["static6", "static7"]]

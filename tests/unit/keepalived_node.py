@@ -43,7 +43,7 @@ class Node:
         self.enabled, self.states, self.fault = False, None, None
         self.warnings, self.done = [], []
         self.booted = True
-        self.vrrp = "master"
+        self.vrrp, self.monkeypatch = "master", monkeypatch
         monkeypatch.setattr(_session, "Kernel", lambda netns: self.kernel)
         monkeypatch.setattr(_session._netlink, "loaded", lambda netns: True)
         monkeypatch.setattr(_drain_files, "FOLDER", str(self.folder))

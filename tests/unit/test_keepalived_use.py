@@ -228,7 +228,7 @@ def test_a_child_that_is_another_one_afterwards(node, monkeypatch):
 def test_the_addition_to_the_unit(node):
     node.manage(services=services(FIRST), failover=FAILOVER)
     lines = node.addition.read_text().splitlines()
-    assert "Restart=on-failure" in lines
+    assert "Restart=on-failure" in lines and lines.index("After=ipvsadm.service ipvs-table.service") < lines.index("[Service]")
     assert lines[-2:] == ["ExecStopPost=-ip address delete 203.0.113.80/32 dev eth0", "ExecStopPost=-ip address delete 2001:db8::80/128 dev eth0"]
     node.manage(services=services(FIRST))
     assert "ExecStopPost" not in node.addition.read_text()
@@ -262,3 +262,15 @@ def test_a_server_that_was_drained_before_stays_drained(node):
     (node.root / "drained.json").write_text(json.dumps([place]))
     node.starts(services=services(FIRST, SECOND))
     assert [(node.folder / address).read_text() for address in (FIRST, SECOND)] == [_drain_files.text(True), _drain_files.text(False)]
+
+
+def test_giving_up_vrrp(node):
+    """Another director takes over first, unless addresses stay here."""
+    node.vrrp = "backup"
+    file = node.root / "new/handover"
+    for kept, text in (([], "1\n"), (["203.0.113.80"], None)):
+        node.manage(services=services(FIRST), failover={**FAILOVER, "handover_file": str(file)})
+        seen = []
+        node.monkeypatch.setattr(_daemon, "end", lambda processes, seen=seen: (seen.append(file.read_text() if file.exists() else None), node._end(processes)))
+        node.manage(state="absent", keep_addresses=kept)
+        assert seen == [text] and not file.exists() and not node.path.exists()

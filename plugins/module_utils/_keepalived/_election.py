@@ -44,6 +44,11 @@ def decided(failover, processes, begins):
         time.sleep(_PAUSE)
 
 
+def takes_part(processes):
+    """Whether processes, which may be None, take part in any. A process for VRRP stays when its last instance has gone."""
+    return bool(processes and processes.vrrp) and bool(_state.instances(_daemon.vrrp_data(processes)))
+
+
 def is_faulty(processes):
     """Whether an instance of processes, which may be None, is in a fault."""
     return bool(processes and processes.vrrp) and any(each.state == "fault" for each in _state.instances(_daemon.vrrp_data(processes)))

@@ -10,6 +10,10 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import _confi
 from ansible_collections.lvs.ipvs.plugins.module_utils._node import _own_files, _units
 
 _RESTART = """\
+[Unit]
+# The table is restored first: no address answers before it, and a restoring flushes what is there.
+After=ipvsadm.service ipvs-table.service
+
 [Service]
 Restart=on-failure
 RestartSec=1

@@ -82,8 +82,8 @@ def carry_out(wish, work, context):
 
 def _held_addresses(wish, processes):
     """Those that stay while VRRP begins or ends, a set."""
-    runs = bool(processes and processes.vrrp)
-    if wish.vrrp and not runs and _units.running():
+    runs = _election.takes_part(processes)
+    if wish.vrrp and not runs and (processes or _units.running()):
         return {place.address for place in _election.places(wish.failover)}
     return set(wish.kept) if runs and not wish.vrrp else set()
 
@@ -253,7 +253,7 @@ def give_up(changes, drain_files, processes, unit, kept, context):
     if any(change.wanted.path.startswith(_units.FOLDER) for change in changes):
         _units.reload_manager(context)
     if processes:
-        with _held.Held(kept if processes.vrrp else ()):
+        with _held.Held(kept if _election.takes_part(processes) else ()):
             _daemon.end(processes)
     if handover_file:
         with contextlib.suppress(FileNotFoundError):

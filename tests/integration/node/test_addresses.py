@@ -189,3 +189,19 @@ def test_ten_thousand_addresses(node):
     assert not run_module("ipvs_addresses", addresses=literals, interface="up1", wait_for_service=False, **QUIET)["changed"]
     assert len(run_module("ipvs_addresses", addresses=literals[:1], interface="up1", wait_for_service=False, **QUIET)["removed"]) == 9_999
     assert have("up1") == {literals[0] + "/32"}
+
+
+def test_what_is_released_stays_and_no_boot_adds_it(node):
+    """What is no longer listed goes as always; put back, nothing is added."""
+    run_module("ipvs_addresses", addresses=["203.0.113.80", "203.0.113.81", "2001:db8::80"], wait_for_service=False, **QUIET)
+    done = twice(addresses=["203.0.113.80", "2001:db8::80", "203.0.113.82"], wait_for_service=False, state="released", **QUIET)
+    assert (done["added"], done["removed"]) == ([], ["203.0.113.81/32 dev up0"])
+    assert [place["interface"] for place in done["addresses"]] == ["up0"] * 3
+    assert have() == OWN | {"203.0.113.80/32", "2001:db8::80/128"} and there() == []
+    back = twice(addresses=["203.0.113.80", "2001:db8::80"], wait_for_service=False, **QUIET)
+    assert (back["changed"], back["added"]) == (True, []) and there() == FILES
+
+
+def test_what_is_released_has_to_be_listed(node):
+    with pytest.raises(ModuleFailed, match="state is released but any of the following are missing"):
+        run_module("ipvs_addresses", state="released")

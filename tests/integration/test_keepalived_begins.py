@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""VRRP begins, and ends, beside addresses that the node has: they are never gone, though keepalived takes them away."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+
+import pytest
+
+from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import _held
+
+from .conftest import ModuleFailed, run_module
+from .keepalived import run_command
+from .test_keepalived_in_use import director, node, web  # noqa: F401
+
+pytestmark = pytest.mark.once
+
+VIPS = ["203.0.113.90", "2001:db8::90"]
+FAILOVER = {"source_address": "198.51.100.201", "peers": ["198.51.100.202"], "priority": 100, "advert_interval": 0.5, "addresses": VIPS}
+
+
+@pytest.fixture
+def front(ipvs):
+    """up0, which has the addresses."""
+    for words in (
+        "link add up0 type dummy", "link set up0 up", "address add 198.51.100.201/24 dev up0", "address add 203.0.113.90/32 dev up0",
+        "address add 2001:db8::90/128 dev up0 nodad",
+    ):  # fmt: skip
+        assert run_command(["ip", *words.split()])[0] == 0, words
+
+
+@contextlib.contextmanager
+def watched():
+    """Yields a list, which gets each address that was not this node's at some time until the block ends."""
+    over, gone = threading.Event(), []
+
+    def watch():
+        while not over.wait(0.002):
+            for vip in VIPS:
+                with socket.socket(socket.AF_INET6 if ":" in vip else socket.AF_INET, socket.SOCK_DGRAM) as probe:
+                    try:
+                        probe.bind((vip, 0))
+                    except OSError:
+                        gone.append(vip)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield gone
+    finally:
+        over.set()
+        watcher.join()
+
+
+def holders():
+    words = [line.split() for line in run_command(["ip", "-o", "address", "show"])[1].splitlines()]
+    return sorted((each[3].split("/")[0], each[1]) for each in words if each[3].split("/")[0] in VIPS)
+
+
+ON_THE_FRONT = sorted((vip, "up0") for vip in VIPS)
+
+
+def test_they_are_never_gone(director, front):  # noqa: F811
+    director.start(web())
+    with watched() as gone:
+        director.manage(web(), failover=FAILOVER)
+    assert gone == [] and holders() == ON_THE_FRONT
+    assert run_module("ipvs_keepalived_info")["master"] is True
+    with watched() as gone:
+        director.manage(web(), keep_addresses=VIPS)
+    assert gone == [] and holders() == ON_THE_FRONT and run_module("ipvs_keepalived_info")["instances"] == []
+    director.manage(web(), failover=FAILOVER)
+    with watched() as gone:
+        director.manage(state="absent", keep_addresses=VIPS)
+    assert gone == [] and holders() == ON_THE_FRONT
+
+
+def test_the_way_back_of_a_failure(director, front):  # noqa: F811
+    director.start(web())
+    run_command(["ip", "link", "add", "down0", "type", "dummy"])
+    run_command(["ip", "address", "add", "198.51.100.203/32", "dev", "down0"])
+    with watched() as gone:
+        with pytest.raises(ModuleFailed, match="VRRP does not work: front on down0 is in state fault.*The former configuration is back"):
+            director.manage(web(), failover={**FAILOVER, "source_address": "198.51.100.203"})
+    assert gone == [] and holders() == ON_THE_FRONT
+
+
+def test_nobody_else_would_hold_them(director, front, monkeypatch):  # noqa: F811
+    """What keepalived does without it."""
+    director.start(web())
+    monkeypatch.setattr(_held.Held, "__enter__", lambda self: self)
+    monkeypatch.setattr(_held.Held, "__exit__", lambda self, *exc_info: None)
+    with watched() as gone:
+        director.manage(web(), failover=FAILOVER)
+    assert set(gone) == set(VIPS)
+    director.manage(web())
+    assert holders() == []
