@@ -25,6 +25,7 @@ extends_documentation_fragment:
   - lvs.ipvs.attributes.info
   - lvs.ipvs.attributes.table
 seealso:
+  - module: lvs.ipvs.ipvs_handover
   - module: lvs.ipvs.ipvs_info
   - name: keepalived(8)
     description: The manual page of keepalived.
@@ -115,6 +116,28 @@ instances:
       description: The VRRP sync group. V(null) if it is in none.
       type: str
       returned: always
+    preempt_delay:
+      description: The seconds that it waits before it takes over from a master of lower priority. V(null) if it never does.
+      type: float
+      returned: always
+    addresses:
+      description: The addresses that it moves.
+      type: list
+      elements: dict
+      returned: always
+      contains:
+        address:
+          description: The address.
+          type: str
+          returned: always
+        interface:
+          description: The interface.
+          type: str
+          returned: always
+        present:
+          description: Whether keepalived has put it on the interface.
+          type: bool
+          returned: always
   sample:
     - name: front
       state: master
@@ -124,10 +147,31 @@ instances:
       priority: 150
       effective_priority: 150
       sync_group: directors
+      preempt_delay: 15.0
+      addresses:
+        - address: 203.0.113.80
+          interface: eth1
+          present: true
 master:
   description: Whether every VRRP instance is in the state V(master). V(null) if there is none.
   returned: success
   type: bool
+handover:
+  description: The file by which M(lvs.ipvs.ipvs_handover) hands this director over. V(null) if keepalived has none.
+  returned: success
+  type: dict
+  contains:
+    file:
+      description: The file.
+      type: str
+      returned: always
+    lowered:
+      description: Whether it lowers the priority now.
+      type: bool
+      returned: always
+  sample:
+    file: /var/lib/ipvs-director/handover
+    lowered: false
 services:
   description:
     - The virtual services that keepalived has in its configuration, in its order. Virtual server groups are left out with a warning.

@@ -15,7 +15,7 @@ import yaml
 
 pytestmark = pytest.mark.once
 
-ELSEWHERE = {"ipvs_firewall", "ipvs_keepalived"}  # tests/firewall, tests/machines/test_keepalived.py
+ELSEWHERE = {"ipvs_firewall", "ipvs_handover", "ipvs_keepalived"}  # tests/firewall, tests/machines
 MODULES = sorted({path.stem for path in Path(__file__).parents[2].glob("plugins/modules/ipvs_*.py")} - ELSEWHERE)
 TEMPLATED = [
     ("ipvs_info", "Show the active connections of each real server"),

@@ -53,7 +53,7 @@ class Node:
         for name in ("find", "version", "problems", "works_by", "checker_data", "vrrp_data", "reload", "end"):
             monkeypatch.setattr(_daemon, name, getattr(self, "_" + name))
         monkeypatch.setattr(_state, "services", lambda data: self.services())
-        monkeypatch.setattr(_state, "instances", lambda data: [_state.Instance("front", self.vrrp, 0, "eth0", 51, 100, 100, None)])
+        monkeypatch.setattr(_state, "instances", lambda data: [_state.Instance("front", self.vrrp, 0, "eth0", 51, 100, 100, None, 0, ())])
         monkeypatch.setattr(_use._units, "FOLDER", f"{root}/units/")
         monkeypatch.setattr(_use._units, "running", lambda: self.booted)
         monkeypatch.setattr(_use, "_PAUSE", 0)

@@ -23,7 +23,7 @@ def states(monkeypatch):
     def instances(_data):
         clock[0] += 1
         now = told.pop(0) if len(told) > 1 else told[0]
-        return [_state.Instance(name, state, 0, "eth1", 51, 100, 100, None) for name, state in now.items()]
+        return [_state.Instance(name, state, 0, "eth1", 51, 100, 100, None, 0, ()) for name, state in now.items()]
 
     monkeypatch.setattr(_state, "instances", instances)
     monkeypatch.setattr(_election.time, "monotonic", lambda: clock[0])

@@ -53,6 +53,7 @@ def test_nothing_runs(director):
         "processes": {"parent": None, "checker": None, "vrrp": None},
         "instances": [],
         "master": None,
+        "handover": None,
         "services": [],
         "drained": [],
     }
@@ -80,6 +81,11 @@ def test_instances(director):
         "priority": 150,
         "effective_priority": 150,
         "sync_group": "directors",
+        "preempt_delay": 0,
+        "addresses": [
+            {"address": "203.0.113.80", "interface": "d0", "present": True},
+            {"address": "2001:db8::80", "interface": "d0", "present": True},
+        ],
     }
     assert (back["state"], broken["state"], broken["sync_group"]) == ("master", "fault", None)
 
@@ -91,6 +97,16 @@ def test_master_is_who_is_master_of_all(director):
     assert director.read()["master"] is True
     director.processes = ALL._replace(vrrp=None)
     assert director.read()["master"] is None
+
+
+@pytest.mark.parametrize(("version", "lowered"), [("2.2.7", True), ("2.3.3", False)])
+def test_the_file_by_which_it_is_handed_over(director, version, lowered):
+    director.processes = ALL
+    assert director.read()["handover"] is None
+    director.vrrp = text(version, "handover")
+    assert director.read()["handover"] == {"file": "/var/lib/ipvs-director/handover", "lowered": lowered}
+    director.vrrp = director.vrrp.replace(" Track file = handover", " Track file = another")
+    assert director.read()["handover"] is None
 
 
 def test_servers_and_what_the_kernel_has_of_them(director):

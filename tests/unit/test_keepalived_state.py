@@ -77,10 +77,32 @@ def test_checks_belong_to_their_server(services):
 @pytest.mark.parametrize("version", VERSIONS)
 def test_instances(version):
     front, back, broken = _state.instances(text(version, "vrrp"))
-    assert front == _state.Instance("front", "master", front.since, "d0", 51, 150, 150, "directors")
+    places = (_state.Place("203.0.113.80", "d0", True), _state.Place("2001:db8::80", "d0", True))
+    assert front == _state.Instance("front", "master", front.since, "d0", 51, 150, 150, "directors", 0, places)
     assert (back.name, back.state, back.interface, back.router_id) == ("back", "master", "e0", 52)
     assert (broken.name, broken.state, broken.sync_group) == ("broken", "fault", None)
     assert front.since - broken.since == pytest.approx(3.5, abs=0.1)  # three adverts missed, and the skew
+
+
+@pytest.mark.parametrize(("version", "state", "content"), [("2.2.7", "backup", 1), ("2.3.3", "master", 0)])
+def test_a_director_that_is_handed_over_by_a_file(version, state, content):
+    """The first has handed over to the second."""
+    data = text(version, "handover")
+    front, back = _state.instances(data)
+    assert (front.state, back.state, front.preempt_delay, front.priority - front.effective_priority) == (state, state, 5, 100 * content)
+    assert (front.places, back.places) == (
+        (_state.Place("203.0.113.80", "eth1", state == "master"),),
+        (_state.Place("198.51.100.250", "eth0", state == "master"),),
+    )
+    assert _state.track_files(data) == [_state.TrackFile("handover", "/var/lib/ipvs-director/handover", content, -100)]
+    unwilling = data.replace("   Preempt = enabled\n   Preempt delay = 5 secs\n", "   Preempt = disabled\n")
+    assert [each.preempt_delay for each in _state.instances(unwilling)] == [None, None]
+
+
+def test_other_addresses_are_not_those_that_move():
+    routes = "   Virtual Routes (1):\n     198.51.100.99 dev eth0 scope global set\n"
+    data = text("2.2.7", "handover")
+    assert _state.instances(data.replace("   Unicast TTL", routes + "   Unicast TTL")) == _state.instances(data)
 
 
 @pytest.mark.parametrize("process", ["checker", "vrrp"])

@@ -155,11 +155,11 @@ def _globals(pools, failover, version):
 
 def _vrrp(failover):
     together = len(failover.instances) > 1
-    tracking = [("track_file", ["handover"])] if failover.handover_file else []
+    tracking = [("track_file", [_failover.HANDOVER])] if failover.handover_file else []
     if failover.handover_file:
         inner = ["file %s" % failover.handover_file, "weight %d" % _failover.HANDOVER_WEIGHT, "init_file 0"]
         yield "# 1 in this file hands over to the other director, 0 takes back"
-        yield ("track_file handover", inner)
+        yield ("track_file %s" % _failover.HANDOVER, inner)
     if together:
         members = [("group", [instance.name for instance in failover.instances])]
         yield ("vrrp_sync_group director", members + tracking + (["sync_group_tracking_weight"] if tracking else []))

@@ -16,6 +16,8 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._task._argspec import FLO
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import OptionError
 
 DEFAULT_ROUTER_ID, DEFAULT_PREEMPT_DELAY = 51, 15
+HANDOVER = "handover"
+"""What keepalived calls the file by which a director is handed over."""
 HANDOVER_WEIGHT = -100
 """What the content of the handover file is multiplied by: with 1 in it, a director has so much less priority."""
 

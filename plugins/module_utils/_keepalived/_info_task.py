@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import _daemon, _state
+from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import _daemon, _failover, _state
 from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain_files, _model, _session
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._answer import Answer
 
@@ -16,18 +16,39 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._task._answer import Answ
 def read_keepalived(options, context):
     """What keepalived does in a network namespace, and which real servers are drained under it."""
     processes = _daemon.find(options["netns"], context)
-    instances = _state.instances(_daemon.vrrp_data(processes)) if processes and processes.vrrp else []
+    vrrp = _daemon.vrrp_data(processes) if processes and processes.vrrp else ""
+    instances = _state.instances(vrrp)
     services = _state.services(_daemon.checker_data(processes)) if processes and processes.checker else []
     values = {
         "version": _daemon.version(context, processes),
         "running": processes is not None,
         "processes": dict((processes or _daemon.Processes(None, None, None))._asdict()),
-        "instances": [dict(each._asdict(), since=_utc(each.since)) for each in instances],
-        "master": all(each.state == "master" for each in instances) if instances else None,
+        **vrrp_values(instances, handover_file(vrrp)),
         "services": _services(services, options, context),
         "drained": _drained(),
     }
     return Answer(False, values)
+
+
+def handover_file(vrrp):
+    """The TrackFile by which this director is handed over; None where it has none. ``vrrp``: what the VRRP process tells."""
+    named = {each.name: each for each in _state.track_files(vrrp)}
+    return named.get(_failover.HANDOVER)
+
+
+def vrrp_values(instances, file):
+    """What the modules return of VRRP. ``file``: that of the handover, or None."""
+    return {
+        "instances": [_instance(each) for each in instances],
+        "master": all(each.state == "master" for each in instances) if instances else None,
+        "handover": {"file": file.path, "lowered": file.content > 0} if file else None,
+    }
+
+
+def _instance(instance):
+    values = dict(instance._asdict(), since=_utc(instance.since))
+    del values["places"]
+    return dict(values, addresses=[dict(place._asdict()) for place in instance.places])
 
 
 def _services(services, options, context):

@@ -12,7 +12,7 @@ tests/unit/keepalived has them of 2.2.7 and of 2.3.3.
 from __future__ import annotations
 
 import re
-from typing import Dict, NamedTuple, Optional, Tuple
+from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from ansible_collections.lvs.ipvs.plugins.module_utils._table import _literals, _model
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError
@@ -32,13 +32,29 @@ _TYPES = {
     "FILE_CHECK": FILE,
 }
 _TITLE = re.compile(r"( *)------< (.*) >------$")
-_NAMED = (("instance", re.compile(r" VRRP Instance = (.*)$")), ("check", re.compile(r" (\S.* -> \S+)$")))
+_NAMED = (
+    ("instance", re.compile(r" VRRP Instance = (.*)$")),
+    ("track file", re.compile(r" Track file = (.*)$")),
+    ("check", re.compile(r" (\S.* -> \S+)$")),
+)
 _ENTRY = re.compile(r" (?:  |VS )?(\S.*?) = (.*)$")
+_HEADING = re.compile(r"   (\S.*?)(?: \(\d+\))? ?:$")
+_PLACE = re.compile(r"     ([0-9a-f.:]+)(?:/\d+)? dev (\S+) (?:.* )?scope \S+(.*)$")
+_MOVED = ("Virtual IP", "Virtual IP Excluded")  # headings under which addresses stand
+
+
+class Place(NamedTuple):
+    """An address that an instance moves. ``present``: whether keepalived has put it on its interface."""
+
+    address: str
+    interface: str
+    present: bool
 
 
 class Instance(NamedTuple):
     """A VRRP instance. ``state``: init, backup, master or fault; ``since``: when it came into it, or was last reloaded in it, in
-    seconds since the epoch; ``sync_group``: None where it is in none; ``priority``: the configured one; ``effective_priority``: with what tracking adds."""
+    seconds since the epoch; ``sync_group``: None where it is in none; ``priority``: the configured one; ``effective_priority``: with what
+    tracking adds; ``preempt_delay``: seconds, None where it does not preempt."""
 
     name: str
     state: str
@@ -48,6 +64,17 @@ class Instance(NamedTuple):
     priority: int
     effective_priority: int
     sync_group: Optional[str]
+    preempt_delay: Optional[float]
+    places: Tuple[Place, ...]
+
+
+class TrackFile(NamedTuple):
+    """A file whose content, times ``weight``, is added to the priority. ``content``: as it was last read."""
+
+    name: str
+    path: str
+    content: int
+    weight: int
 
 
 class Check(NamedTuple):
@@ -94,14 +121,15 @@ class Service(NamedTuple):
 
 
 class _Block(NamedTuple):
-    """A part of a text. ``section``: the title that it stands under; ``kind``: its own title, "instance", "check", or None at the section's
-    beginning; ``name``: of an instance or a check; ``entries``: {name: value}. A name that comes twice has its first value: what users may
-    choose, such as a script's arguments, comes later."""
+    """A part of a text. ``section``: the title that it stands under; ``kind``: its own title, "instance", "track file", "check", or None
+    at the section's beginning; ``name``: of such a part; ``entries``: {name: value}. A name that comes twice has its first value: what users may
+    choose, such as a script's arguments, comes later. ``places``: the addresses under the headings ``_MOVED``."""
 
     section: str
     kind: Optional[str]
     name: Optional[str]
     entries: Dict[str, str]
+    places: List[Place]
 
 
 def router_id(text):
@@ -113,7 +141,17 @@ def router_id(text):
 def instances(text):
     """[Instance] that the VRRP process tells of. Raises IpvsError."""
     with _Reading("VRRP instances"):
-        return [_instance(block.name, block.entries) for block in _blocks(text) if block.kind == "instance"]
+        return [_instance(block) for block in _blocks(text) if block.kind == "instance"]
+
+
+def track_files(text):
+    """[TrackFile] that the VRRP process tells of. Raises IpvsError."""
+    with _Reading("track files"):
+        return [
+            TrackFile(block.name, block.entries["File"], int(block.entries["Status"]), int(block.entries["Weight"]))
+            for block in _blocks(text)
+            if block.kind == "track file"
+        ]
 
 
 def services(text):
@@ -147,33 +185,40 @@ class _Reading:
 
 def _blocks(text):
     """[_Block] in the text's order."""
-    blocks = []
+    blocks, heading = [], None
     for line in text.splitlines():
         title = _TITLE.match(line)
         if title and not title.group(1):
-            blocks.append(_Block(title.group(2), None, None, {}))
+            blocks.append(_Block(title.group(2), None, None, {}, []))
             continue
         if not blocks:
             continue
         section = blocks[-1].section
         if title:
-            blocks.append(_Block(section, title.group(2), None, {}))
+            blocks.append(_Block(section, title.group(2), None, {}, []))
             continue
         for kind, pattern in _NAMED:
             named = pattern.match(line)
             if named:
-                blocks.append(_Block(section, kind, named.group(1), {}))
+                blocks.append(_Block(section, kind, named.group(1), {}, []))
                 break
         else:
-            entry = _ENTRY.match(line)
+            entry, started, place = _ENTRY.match(line), _HEADING.match(line), _PLACE.match(line)
             if entry:
                 blocks[-1].entries.setdefault(*entry.groups())
+            if started:
+                heading = started.group(1)
+            if place and heading in _MOVED:
+                address, interface, rest = place.groups()
+                blocks[-1].places.append(Place(_literals.normal_address(address), interface, "set" in rest.split()))
     return blocks
 
 
-def _instance(name, entries):
+def _instance(block):
+    entries = block.entries
+    delay = float(entries.get("Preempt delay", "0").split()[0])
     return Instance(
-        name=name,
+        name=block.name,
         state=entries["State"].lower(),
         since=float(entries["Last transition"].split()[0]),
         interface=entries["Interface"],
@@ -181,6 +226,8 @@ def _instance(name, entries):
         priority=int(entries["Priority"]),
         effective_priority=int(entries["Effective priority"]),
         sync_group=entries.get("Sync group"),
+        preempt_delay=delay if entries["Preempt"] == "enabled" else None,
+        places=tuple(block.places),
     )
 
 
