@@ -14,6 +14,7 @@ author:
 description:
   - Takes the variables of directors and real servers after the roles have compared them, as the playbook C(report.yml) does, and
     returns the sums for its first lines.
+  - What P(lvs.ipvs.compare_directors#filter) finds wrong between directors counts as well.
   - A host that has no C(director_differences) and no C(real_server_differences) has not answered.
 positional: _input
 options:
@@ -60,7 +61,7 @@ _value:
       type: int
       returned: success
     differing:
-      description: Hosts that differ from what they should be.
+      description: Hosts that differ from what they should be, or from another director where they should not.
       type: int
       returned: success
     silent:
@@ -69,6 +70,8 @@ _value:
       returned: success
 """
 
+from ansible_collections.lvs.ipvs.plugins.plugin_utils import _directors
+
 
 def fleet_totals(hosts):
     """The sums over the variables of directors and real servers, as a dict."""
@@ -76,7 +79,8 @@ def fleet_totals(hosts):
     services = [service for host in hosts for service in (host.get("director_seen") or {}).get("services", [])]
     servers = [server for service in services for server in service["servers"]]
     active = [server["statistics"]["active_connections"] for server in servers]
-    found = [host.get("director_differences", host.get("real_server_differences")) for host in hosts]
+    between = _directors.differences(_directors.directors(hosts))
+    found = [_differences(host, between) for host in hosts]
     return {
         "services": len(services),
         "servers": len(servers),
@@ -87,6 +91,12 @@ def fleet_totals(hosts):
         "differing": sum(bool(differences) for differences in found),
         "silent": sum(differences is None for differences in found),
     }
+
+
+def _differences(host, between):
+    """What is wrong with one host, a list; None where it has not answered. ``between``: {name: what is wrong between directors}."""
+    own = host.get("director_differences", host.get("real_server_differences"))
+    return None if own is None else list(own) + between.get(host.get("inventory_hostname"), [])
 
 
 class FilterModule:

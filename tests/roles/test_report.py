@@ -34,20 +34,40 @@ def seen(*services):
     }  # fmt: skip
 
 
+def keepalived(state, since, lowered=False, services=(), drained=()):
+    places = [{"address": "203.0.113.90", "interface": "eth1", "present": state == "master"}]
+    return {
+        "running": True, "services": list(services), "drained": list(drained), "handover": {"file": "/nowhere", "lowered": lowered},
+        "instances": [{"name": "front", "state": state, "since": since, "priority": 150, "effective_priority": 150, "addresses": places}],
+    }  # fmt: skip
+
+
+def checked(address, *servers):
+    states = [{"address": each, "port": 80, "health": health, "checks": [{"type": "http", "up": health == "up"}], "drained": drained}
+              for each, health, drained in servers]  # fmt: skip
+    return {"address": address, "port": 80, "protocol": "tcp", "quorum_up": True, "servers": states}
+
+
 DIRECTORS = {
     "lb1": {
         "director_seen": seen(
             service("203.0.113.80", [("198.51.100.11", 3, 40), ("198.51.100.12", 1, 10), ("198.51.100.13", 0, 0)]),
             service("2001:db8:1234:5678:9abc:def0:1234:5678", [("2001:db8:1234:5678:9abc:def0:1234:1111", 1, 7)], persistence_timeout=60),
-            {**service("", []), "fwmark": 7, "family": "ipv6"},
+            {key: value for key, value in service("", [], fwmark=7, family="ipv6").items() if key not in ("address", "port", "protocol")},
         ),
         "director_differences": [],
         "director_addresses": [{"address": "203.0.113.80"}, {"address": "2001:db8:1234:5678:9abc:def0:1234:5678"}],
+        "director_keepalived": keepalived(
+            "master", "2026-01-31T12:00:00Z",
+            services=[checked("203.0.113.80", ("198.51.100.11", "up", False), ("198.51.100.12", "up", True), ("198.51.100.13", "down", False))],
+            drained=[{"address": "198.51.100.12", "since": "2026-01-30T08:15:00Z"}],
+        ),  # fmt: skip
     },
     "lb2": {
         "director_seen": seen(service("203.0.113.81", [("198.51.100.11", 1, 5)])),
         "director_differences": ["services: to be done ipvsadm -e -t 203.0.113.81:80 -r 198.51.100.11:80 -m -w 3", "<b>not markup</b>"],
         "director_addresses": [{"address": "203.0.113.81"}],
+        "director_keepalived": keepalived("backup", "2026-01-31T11:00:00Z", lowered=True),
     },
     "lb3": {"director_problem": "no pyroute2 & no patience"},
     "lb4": {},
@@ -102,6 +122,17 @@ def test_page_tells_what_there_is(page):
     assert "firewall mark 7 (ipv6)" in shown
 
 
+def test_page_tells_of_vrrp_health_and_drains(page):
+    shown = text(chromium(page, "--dump-dom"))
+    assert "lb1 as it should be master since 2026-01-31 12:00:00 UTC 3 4 57" in shown
+    assert "lb2 3 differences backup since 2026-01-31 11:00:00 UTC, has handed over 1 1 5" in shown
+    assert "fwmark 7 (ipv6) is not here, but on lb1" in shown
+    assert "203.0.113.80, 2001:db8:1234:5678:9abc:def0:1234:5678, 203.0.113.90" in shown
+    assert "VRRP backup since 2026-01-31 11:00:00 UTC, priority 150, lowered because it has handed over." in shown
+    assert "Drained: 198.51.100.12 since 2026-01-30 08:15:00 UTC" in shown
+    assert "198.51.100.13:80 nat 0 its check fails: http" in shown and "198.51.100.12:80 nat 1 drained" in shown
+
+
 def test_page_tells_of_real_servers(page):
     shown = text(chromium(page, "--dump-dom"))
     assert "web2 differs from what it should be. missing: address 203.0.113.80/32 dev lo" in shown
@@ -133,4 +164,4 @@ def test_page_prints(page):
     chromium(page, f"--print-to-pdf={page.parent}/report.pdf", "--no-pdf-header-footer")
     pdf = (page.parent / "report.pdf").read_bytes()
     assert pdf.startswith(b"%PDF-")
-    assert 1 <= len(re.findall(rb"/Type\s*/Page\b", pdf)) <= 3
+    assert 1 <= len(re.findall(rb"/Type\s*/Page\b", pdf)) <= 4
