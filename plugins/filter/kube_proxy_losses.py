@@ -53,10 +53,10 @@ _value:
 
 import ipaddress
 
-import yaml
 from ansible.errors import AnsibleFilterError
 
-KIND = "KubeProxyConfiguration"
+from ansible_collections.lvs.ipvs.plugins.plugin_utils._kube_proxy_text import ipvs_sections
+
 SHOWN = 10
 
 
@@ -76,14 +76,9 @@ def kube_proxy_losses(nodes, mode, configuration):
 
 def _excluded(text):
     """The networks of ipvs.excludeCIDRs. As in Go, host bits do not matter."""
-    try:
-        documents = [each for each in yaml.safe_load_all(text) if isinstance(each, dict) and each.get("kind", KIND) == KIND]
-    except yaml.YAMLError as error:
-        raise AnsibleFilterError("kube_proxy_losses: the configuration is not YAML: %s" % error) from error
     networks = []
-    for document in documents:
-        section = document.get("ipvs")
-        for network in (section.get("excludeCIDRs") if isinstance(section, dict) else None) or []:
+    for section in ipvs_sections("kube_proxy_losses", text):
+        for network in section.get("excludeCIDRs") or []:
             try:
                 networks.append(ipaddress.ip_network(network, strict=False))
             except ValueError as error:

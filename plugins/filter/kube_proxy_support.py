@@ -54,6 +54,18 @@ options:
         leaves out are not looked at.
     type: dict
     default: {}
+  settings:
+    description:
+      - The settings of P(lvs.ipvs.kube_proxy_config#filter) that are wanted, by their names there. One that this version does not know is a refusal,
+        because kube-proxy does not start with it, or ignores it.
+    type: list
+    elements: string
+    default: []
+  scheduler:
+    description:
+      - The scheduler that kube-proxy is going to have in the mode V(ipvs). Before 1.27, kube-proxy does not start with one that it does not know.
+    type: string
+    default: ""
 """
 
 EXAMPLES = r"""
@@ -89,6 +101,18 @@ from ansible.errors import AnsibleFilterError
 MODES = ("ipvs", "nftables", "iptables")
 # A version, or the tag of an image. The registry before it may have a port, the digest behind it is cut off.
 VERSION = re.compile(r"(?:^|:)v?([0-9]+)\.([0-9]+)")
+# When Kubernetes got the keys that not every version has; all others are as old as the mode ipvs.
+# kubernetes#62083, #75295 (as it was brought to 1.14), #85517.
+SETTINGS_SINCE = {
+    "exclude_cidrs": ("ipvs.excludeCIDRs", (1, 11)),
+    "strict_arp": ("ipvs.strictARP", (1, 14)),
+    "tcp_timeout": ("ipvs.tcpTimeout", (1, 18)),
+    "tcp_fin_timeout": ("ipvs.tcpFinTimeout", (1, 18)),
+    "udp_timeout": ("ipvs.udpTimeout", (1, 18)),
+}
+# kubernetes#53973; lifted with #114878, since when the kernel alone decides.
+SCHEDULERS = ("rr", "wrr", "lc", "wlc", "lblc", "lblcr", "sh", "dh", "sed", "nq")
+ANY_SCHEDULER = (1, 27)
 # KEP-5495: a warning, then a feature gate, which is off by default and at last locked off.
 IPVS_GATE = "KubeProxyIPVS"
 IPVS_DEPRECATED = (1, 35)
@@ -182,6 +206,25 @@ def _nftables(version, gates, nodes, pod):
     return "", warning
 
 
+def _unknown(version, settings):
+    """Refusal for keys that this version does not know."""
+    keys = [(name, *SETTINGS_SINCE[name]) for name in SETTINGS_SINCE if name in settings]
+    return " ".join(
+        "kube_proxy_{0} is refused: kube-proxy {1} does not know {2}. Kubernetes has it from {3}.".format(name, _dotted(version), key, _dotted(since))
+        for name, key, since in keys
+        if version < since
+    )
+
+
+def _scheduler(version, scheduler):
+    """Refusal for a scheduler with which this version does not start."""
+    if not scheduler or scheduler in SCHEDULERS or version >= ANY_SCHEDULER:
+        return ""
+    return "kube_proxy_scheduler: {0} is refused: kube-proxy {1} does not start with it. Before Kubernetes {2}, it only has {3}.".format(
+        scheduler, _dotted(version), _dotted(ANY_SCHEDULER), ", ".join(SCHEDULERS)
+    )
+
+
 def _new_enough(info):
     """Whether a node's kernel has what nftables needs. A kernel whose version cannot be read is not held against it."""
     match = re.match(r"([0-9]+)\.([0-9]+)", info.get("kernelVersion") or "")
@@ -223,7 +266,7 @@ def _holds(rule, values):
         return False
 
 
-def kube_proxy_support(mode, names, eks=False, force_eks=False, gates=None, nodes=(), pod=None):
+def kube_proxy_support(mode, names, eks=False, force_eks=False, gates=None, nodes=(), pod=None, settings=(), scheduler=""):
     """Whether kube-proxy runs in a mode, as described in RETURN. Raises AnsibleFilterError where the version is not known."""
     if mode not in MODES:
         raise AnsibleFilterError("kube_proxy_support: {0!r} is not a mode: give one of {1}".format(mode, ", ".join(MODES)))
@@ -239,8 +282,10 @@ def kube_proxy_support(mode, names, eks=False, force_eks=False, gates=None, node
     refusal, warning = "", ""
     if mode == "ipvs":
         refusal, warning = _ipvs(version, eks, force_eks, gates)
+        refusal = refusal or _scheduler(version, scheduler)
     elif mode == "nftables":
         refusal, warning = _nftables(version, gates, nodes, pod or {})
+    refusal = refusal or _unknown(version, settings)
     return {"version": _dotted(version), "eks": bool(eks), "refusal": refusal, "warning": warning}
 
 

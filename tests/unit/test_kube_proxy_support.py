@@ -192,3 +192,28 @@ def test_nodes_on_which_kube_proxy_does_not_run_do_not_count():
 def test_where_the_daemonset_runs(pod, runs):
     nodes = [node("old", "5.10.1", role="worker", size="4")]
     assert bool(support("nftables", ["1.33"], nodes=nodes, pod=pod)["refusal"]) == runs
+
+
+@pytest.mark.parametrize(
+    ("version", "settings", "refused"),
+    [
+        ("1.17", ["mode", "tcp_timeout"], ["kube_proxy_tcp_timeout is refused: kube-proxy 1.17 does not know ipvs.tcpTimeout. Kubernetes has it from 1.18."]),
+        ("1.17", ["udp_timeout", "tcp_fin_timeout"], ["ipvs.tcpFinTimeout. Kubernetes has it from 1.18.", "ipvs.udpTimeout. Kubernetes has it from 1.18."]),
+        ("1.13", ["strict_arp", "scheduler"], ["kube-proxy 1.13 does not know ipvs.strictARP. Kubernetes has it from 1.14."]),
+        ("1.10", ["exclude_cidrs"], ["kube-proxy 1.10 does not know ipvs.excludeCIDRs. Kubernetes has it from 1.11."]),
+        ("1.18", ["mode", "scheduler", "strict_arp", "exclude_cidrs", "sync_period", "min_sync_period", "tcp_timeout", "tcp_fin_timeout", "udp_timeout"], []),
+        ("1.9", ["mode", "scheduler", "sync_period", "min_sync_period"], []),
+    ],
+)
+def test_settings_that_a_version_does_not_know(version, settings, refused):
+    refusal = support("ipvs", [version], settings=settings)["refusal"]
+    assert bool(refusal) == bool(refused)
+    for text in refused:
+        assert text in refusal
+
+
+def test_schedulers_that_a_version_does_not_start_with():
+    refusal = support("ipvs", ["1.26"], scheduler="mh")["refusal"]
+    assert refusal.startswith("kube_proxy_scheduler: mh is refused: kube-proxy 1.26 does not start with it. Before Kubernetes 1.27, it only has rr, wrr, lc,")
+    for mode, version, scheduler in (("ipvs", "1.27", "mh"), ("ipvs", "1.26", "nq"), ("ipvs", "1.20", ""), ("iptables", "1.20", "mh")):
+        assert support(mode, [version], scheduler=scheduler)["refusal"] == ""

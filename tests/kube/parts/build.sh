@@ -32,7 +32,8 @@ in_tree() {
 
 # The one generated file that kube-apiserver needs and the source does not have: the definitions for OpenAPI.
 in_tree go build -o /build/openapi-gen ./vendor/k8s.io/kube-openapi/cmd/openapi-gen
-described=$(cd "$root$tree" && grep --recursive --files-with-matches --include='*.go' '^// *+k8s:openapi-gen=' vendor/k8s.io pkg cmd plugin |
+# Most of vendor/k8s.io are links to staging.
+described=$(cd "$root$tree" && grep --dereference-recursive --files-with-matches --include='*.go' '^// *+k8s:openapi-gen=' vendor/k8s.io pkg cmd plugin |
     grep --extended-regexp --invert-match '_test\.go$|/testdata/|vendor/k8s.io/(code-generator|sample-apiserver|kube-openapi|gengo)/' |
     xargs -n 1 dirname | LC_ALL=C sort --unique | sed 's,^,k8s.io/kubernetes/,' | paste --serial --delimiters=,)
 in_tree /build/openapi-gen --logtostderr --input-dirs "$described" --output-package k8s.io/kubernetes/pkg/generated/openapi \

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import ssl
 import subprocess
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.kube.parts import programs
+from tests.lab.inside import enter, holder
+from tests.lab.network import Network
 from tests.support import eventually
 
 PORT, ETCD_PORTS = 16443, (16444, 16445)
@@ -37,6 +41,17 @@ IPV4 = {"pods": "10.244.0.0/16", "services": "10.96.0.0/16", "advertise": "198.5
 IPV6 = {"pods": "2001:db8:244::/64", "services": "2001:db8:96::/112", "advertise": "2001:db8::1"}
 
 
+def _connected_in(process: int, address: tuple[str, int]) -> socket.socket:
+    """A connection out of that process's network namespace: only the thread that makes it goes there."""
+
+    def connect():
+        enter(process)
+        return socket.create_connection(address, 60)
+
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(connect).result()
+
+
 class Refused(Exception):
     """The API server's answer that is no success: its code and its Status object."""
 
@@ -46,14 +61,13 @@ class Refused(Exception):
 
 
 class ControlPlane:
-    """Started and ended as a context manager. ``address``: where it listens; ``ranges``: IPV4 or IPV6; ``within``: the words that start each process.
+    """Started and ended as a context manager. ``address``: where it listens; ``ranges``: IPV4 or IPV6; ``network``: the lab's, in whose client's place it runs."""
 
-    ``within`` leads into a network namespace, for example; then the API is read there too.
-    """
-
-    def __init__(self, address="127.0.0.1", ranges=None, within=()):
-        self.address, self.ranges, self.within = address, ranges or IPV4, tuple(within)
-        self.url = f"{'[' + address + ']' if ':' in address else address}:{PORT}"
+    def __init__(self, address="127.0.0.1", ranges=None, network: Network | None = None):
+        self.address, self.ranges, self.network = address, ranges or IPV4, network
+        self.within = network.inside() if network else []
+        self.host = f"[{address}]" if ":" in address else address
+        self.url = f"{self.host}:{PORT}"
         self.programs = programs()
         self.version = (self.programs / "version").read_text().strip()
         self._temporary = tempfile.TemporaryDirectory(prefix="kubernetes-")
@@ -120,26 +134,31 @@ class ControlPlane:
         return (self.folder / f"{program}.log").read_text()
 
     def _connect(self) -> http.client.HTTPSConnection:
-        trust = ssl.create_default_context(cafile=self.folder / "pki/ca.crt")
-        trust.load_cert_chain(self.folder / "client.crt")
-        return http.client.HTTPSConnection(self.address, PORT, context=trust, timeout=60)
+        connection = http.client.HTTPSConnection(self.address, PORT, context=self._trust, timeout=60)
+        if self.network:
+            connection.sock = self._trust.wrap_socket(_connected_in(holder(self.network.client_hold), (self.address, PORT)), server_hostname=self.address)
+        return connection
 
     def _set_up(self) -> None:
         settings = {**self.ranges, "port": PORT, "version": self.version, "folder": self.folder, "url": self.url, "address": self.address}
         (self.folder / "kubeadm.yaml").write_text(ADDON.format(**settings))
         config = f"--config={self.folder}/kubeadm.yaml"
-        for phase in ("ca", "apiserver", "front-proxy-ca", "front-proxy-client", "sa"):
-            self.kubeadm("init", "phase", "certs", phase, *([] if phase == "sa" else [config]), *([f"--cert-dir={self.folder}/pki"] if phase == "sa" else []))
+        for phase in ("ca", "apiserver", "apiserver-kubelet-client", "front-proxy-ca", "front-proxy-client"):
+            self.kubeadm("init", "phase", "certs", phase, config)
+        # Not by kubeadm: for this phase it takes no configuration, and asks the Internet for the newest version.
+        for words in (("genrsa", "-out", "sa.key", "2048"), ("rsa", "-in", "sa.key", "-pubout", "-out", "sa.pub")):
+            subprocess.run(["openssl", *words], cwd=self.folder / "pki", check=True, capture_output=True)
         for name in ("admin", "controller-manager", "scheduler"):
             self.kubeadm("init", "phase", "kubeconfig", name, config, f"--kubeconfig-dir={self.folder}")
             path = self.folder / f"{name}.conf"
             # kubeadm has these two ask the address that is advertised.
             path.write_text("".join(f"    server: https://{self.url}\n" if "server:" in line else line for line in path.read_text().splitlines(keepends=True)))
-        self.kubeadm("init", "phase", "certs", "apiserver-kubelet-client", config)
-        (self.folder / "client.crt").write_text("".join((self.folder / f"pki/apiserver-kubelet-client.{end}").read_text() for end in ("crt", "key")))
+        pki = self.folder / "pki"
+        self._trust = ssl.create_default_context(cafile=pki / "ca.crt")
+        self._trust.load_cert_chain(pki / "apiserver-kubelet-client.crt", pki / "apiserver-kubelet-client.key")
 
     def _start(self) -> None:
-        pki, etcd = f"{self.folder}/pki", [f"http://127.0.0.1:{port}" for port in ETCD_PORTS]
+        pki, etcd = f"{self.folder}/pki", [f"http://{self.host}:{port}" for port in ETCD_PORTS]
         self._run("etcd", f"--data-dir={self.folder}/etcd", f"--listen-client-urls={etcd[0]}", f"--advertise-client-urls={etcd[0]}",
                   f"--listen-peer-urls={etcd[1]}", f"--initial-advertise-peer-urls={etcd[1]}", f"--initial-cluster=default={etcd[1]}",
                   "--unsafe-no-fsync")  # fmt: skip

@@ -83,7 +83,7 @@ class Kubelets:
 
     def _live(self) -> None:
         try:
-            while not self._stopping.wait(0.1):
+            while not self._stopping.wait(0.3):
                 for pod in self.cluster.get("/api/v1/pods")["items"]:
                     try:
                         self._care(pod)

@@ -5,9 +5,7 @@ from __future__ import annotations
 
 import threading
 
-import pytest
-
-from tests.kube.real.conftest import CONFIGMAP
+from tests.kube.real.conftest import CONFIGMAP, Cluster
 from tests.kube.real.control_plane import DAEMONSET, IPV6, ControlPlane
 from tests.kube.real.kubelets import Kubelets, Node
 
@@ -44,21 +42,16 @@ def test_to_ipvs_to_iptables_and_back(cluster, play):
     assert (cluster.text(), cluster.restarts()) == (expected.replace("excludeCIDRs: null", 'excludeCIDRs: ["203.0.113.0/24"]'), 3)
 
 
-@pytest.mark.parametrize("scheduler", ["wrr", "lc", "wlc", "sh", "dh", "sed", "nq", "lblc", "mh"])
-def test_each_scheduler(cluster, play, scheduler):
-    cluster.install("node1")
-    run = play(kube_proxy_scheduler=scheduler)
-    assert not run.failed, run.output
-    assert cluster.configuration()["ipvs"]["scheduler"] == scheduler
-    assert cluster.restarts() == 1
-
-
 def test_a_mode_that_this_version_does_not_have_is_refused(cluster, play):
     cluster.install("node1")
     before = cluster.versions()
     run = play(mode="nftables")
     assert run.failed
     assert "kube-proxy 1.20 does not have it. Kubernetes has it from 1.31 (beta) and 1.33 (stable)." in run.text
+    # It would not start with that scheduler, on any node.
+    scheduler = play(kube_proxy_scheduler="mh")
+    assert scheduler.failed
+    assert "kube_proxy_scheduler: mh is refused: kube-proxy 1.20 does not start with it." in scheduler.text
     assert cluster.versions() == before
 
 
@@ -140,8 +133,6 @@ def test_wrong_contexts(cluster, play, tmp_path):
 
 
 def test_a_cluster_over_ipv6(play, tmp_path):
-    from tests.kube.real.conftest import Cluster
-
     with ControlPlane("::1", IPV6) as started, Kubelets(started) as kubelets:
         cluster = Cluster(started, kubelets)
         cluster.install(node1=Node("2001:db8::21"))

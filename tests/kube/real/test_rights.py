@@ -93,4 +93,5 @@ def test_without_the_right_to_read_pods_a_failed_rollout_still_fails(cluster, pl
     cluster.kubelets.nodes["node1"].fate = CRASHING
     run = play(kube_proxy_kubeconfig=deployer(("pods", "list")), kube_proxy_timeout=3)
     assert run.failed
-    assert "kube-proxy does not run everywhere after 3 s" in run.text
+    assert "kube-proxy does not run everywhere after 3 s: 1 of 1 nodes have the new pod. Its pods could not be read:" in run.text
+    assert 'cannot list resource "pods"' in run.text.replace('\\"', '"')

@@ -9,8 +9,10 @@ from tests.kube.real.control_plane import DAEMONSET
 from tests.kube.real.kubelets import CRASHING, PENDING, READY
 
 
-@pytest.mark.parametrize(("nodes", "unavailable"), [(1, 1), (2, 1), (3, 2), (3, 3)])
-@pytest.mark.parametrize(("fate", "reason"), [(CRASHING, "CrashLoopBackOff"), (PENDING, "Pending")])
+@pytest.mark.parametrize(
+    ("nodes", "unavailable", "fate", "reason"),
+    [(1, 1, CRASHING, "CrashLoopBackOff"), (3, 2, CRASHING, "CrashLoopBackOff"), (2, 1, PENDING, "Pending")],
+)
 def test_a_node_that_does_not_come_back_is_named_until_it_does(cluster, play, nodes, unavailable, fate, reason):
     names = [f"node{number + 1}" for number in range(nodes)]
     cluster.install(*names)
