@@ -77,6 +77,10 @@ test-machines: lab $(NEWEST) ## Playbooks on whole machines
 molecule: tools $(KUBE) ## Roles on whole machines: the scenarios of extensions/molecule
 	$(VENV) tests/run.py $(patsubst extensions/molecule/%/molecule.yml,molecule-%,$(wildcard extensions/molecule/*/molecule.yml))
 
+.PHONY: kube
+kube: lab $(KUBE) ## kube_proxy on a real Kubernetes, built out of Debian's packages when it is first asked for
+	$(VENV) tests/run.py kube-real
+
 .PHONY: lint
 lint: deps $(KUBE) ## Form of code, roles, documentation and licences
 	$(VENV) tests/run.py lint

@@ -27,6 +27,7 @@ RESULTS = ROOT / ".cache/results"
 PYTHON = ".venv/bin/python"
 ON_DEBIAN_13 = (PYTHON, "-m", "tests.tools.debian13")
 NEWEST = ".cache/ansible-core-2.21.5/bin"
+KUBE = ".cache/kube-venv/bin/python"
 COLLECTION = Path(".cache/collections/ansible_collections/lvs/ipvs")
 LAB = (PYTHON, "-m", "tests.lab", "run", "--save", ".cache/results", "--mem", "1G", "--")
 
@@ -40,7 +41,7 @@ ENVIRONMENT = {
     "PATH": f"{ROOT / '.venv/bin'}:{os.environ['PATH']}",
 }
 FAST = ("unit", "lint", "roles", "kube-node", "integration", "integration-node")
-LONG: tuple[str, ...] = ("integration-slow", "machines-slow", "firewall", "molecule-networkd", "molecule-networkmanager")
+LONG: tuple[str, ...] = ("integration-slow", "machines-slow", "firewall", "kube-real", "molecule-networkd", "molecule-networkmanager")
 """Stages for which ``make test`` has no time."""
 RUNNING: set[int] = set()  # process groups
 INTERRUPTED = threading.Event()
@@ -119,7 +120,11 @@ STAGES = [
     Stage("roles", "what of director and real_server needs no machine", (pytest("roles", "tests/roles"),)),
     Stage("galaxy", "the archive as Galaxy takes it, and a release", (pytest("galaxy", "tests/galaxy", python=(".cache/galaxy-venv/bin/python",)),)),
     Stage("docs", "the documentation site", (pytest("docs", "tests/site", python=(".cache/docs-venv/bin/python",)),)),
-    Stage("kube", "kube_proxy against stand-ins for a cluster", (pytest("kube", "tests/kube", python=(".cache/kube-venv/bin/python",)),)),
+    Stage("kube", "kube_proxy against stand-ins for a cluster", (pytest("kube", "--ignore", "tests/kube/real", "tests/kube", python=(KUBE,)),)),
+    Stage("kube-real", "kube_proxy on a real Kubernetes, which is built when it is asked for", (
+        (PYTHON, "-m", "tests.kube.parts"),
+        pytest("kube-real", "tests/kube/real", python=(KUBE,)),
+    )),
     Stage("keepalived", "configurations, with keepalived as the oracle", (pytest("keepalived", "tests/keepalived"),)),
     Stage("integration", "modules of the table on a real IPVS kernel", (
         (*LAB, *pytest("integration", "-m", "not slow", "-k", "not keepalived", "--ignore", NODE, "tests/integration")),

@@ -3,13 +3,17 @@
 
 It speaks the REST operations DescribeCluster, DescribeAddon, DescribeAddonConfiguration, UpdateAddon and DescribeUpdate on one cluster with one add-on, with
 their error codes. An update goes on by one step each time it or the add-on is read. Signatures are not checked. The schema has the form of the
-one that EKS gives out for kube-proxy; which settings and modes a version of the add-on really takes only AWS can tell.
+one that EKS gives out for kube-proxy, and what does not conform to it is refused as EKS does it; which settings and modes a version of the add-on
+really takes only AWS can tell.
 """
 
 from __future__ import annotations
 
 import json
 import re
+
+import jsonschema
+import yaml
 
 from tests.kube.http_json import Error, JsonServer
 
@@ -31,7 +35,7 @@ class EksEndpoint(JsonServer):
     """``values``: the add-on's configuration values, None for no add-on. ``error``: (code, message) with which the next update fails.
 
     ``failed``: whether the last update failed. ``endpoint``: of the cluster's API server. ``refusal``: (code, message) with which an update does
-    not even start.
+    not even start. ``readable``: whether the schema may be read.
     """
 
     def __init__(self, values: str | None, version="v1.33.5-eksbuild.2"):
@@ -42,6 +46,7 @@ class EksEndpoint(JsonServer):
         self.error: tuple[str, str] | None = None
         self.endpoint = ""
         self.refusal: tuple[str, str] | None = None
+        self.readable = True
         self.has_addon = values is not None
         self.failed = False
         self._pending = 0
@@ -51,6 +56,8 @@ class EksEndpoint(JsonServer):
 
     def answer(self, method, path, query, body, _headers):
         if (method, path) == ("GET", "/addons/configuration-schemas"):
+            if not self.readable:
+                raise Error(403, {"message": "not authorized to perform: eks:DescribeAddonConfiguration"}, {"x-amzn-ErrorType": "AccessDeniedException"})
             return {"addonName": query["addonName"], "addonVersion": query["addonVersion"], "configurationSchema": json.dumps(self.schema)}
         cluster, rest = re.fullmatch(r"/clusters/([^/]+)/?(.*)", path).groups()
         if cluster != CLUSTER:
@@ -78,6 +85,9 @@ class EksEndpoint(JsonServer):
             raise Error(400, {"message": self.refusal[1]}, {"x-amzn-ErrorType": self.refusal[0]})
         if self._pending:
             raise Error(409, {"message": "an update is under way"}, {"x-amzn-ErrorType": "ResourceInUseException"})
+        for error in jsonschema.Draft6Validator(self.schema).iter_errors(yaml.safe_load(body["configurationValues"])):
+            message = f"ConfigurationValue provided in request is not supported: Json schema validation failed with error: [{error.json_path}: {error.message}]"
+            raise Error(400, {"message": message}, {"x-amzn-ErrorType": "InvalidParameterException"})
         self._pending = STEPS
         self.failed = bool(self.error)
         if not self.error:

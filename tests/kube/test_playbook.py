@@ -213,6 +213,15 @@ def test_an_update_that_eks_does_not_start_leaves_no_note(play, eks_cluster):
     assert (note(eks_cluster), eks_cluster.restarts()) == (None, 0)
 
 
+def test_what_the_schema_does_not_have_is_refused_by_eks_where_it_cannot_be_read(play, eks_cluster):
+    with EksEndpoint('{"mode": "iptables"}') as eks:
+        eks.readable = False
+        run = play(api=eks_cluster, eks=eks, kube_proxy_mode="ipvs", kube_proxy_strict_arp=True, kube_proxy_eks_cluster=CLUSTER)
+    assert run.failed
+    assert "Json schema validation failed with error: [$.ipvs: Additional properties are not allowed ('strictARP' was unexpected)]" in run.text
+    assert (eks.values, note(eks_cluster), eks_cluster.restarts()) == ('{"mode": "iptables"}', None, 0)
+
+
 def test_the_kubeconfig_of_another_cluster_is_refused(play, eks_cluster):
     settings = {"kube_proxy_mode": "ipvs", "kube_proxy_eks_cluster": CLUSTER}
     with EksEndpoint("{}") as eks:

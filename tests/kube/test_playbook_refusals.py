@@ -94,10 +94,6 @@ def test_a_node_without_the_kernel_modules_is_a_refusal(play, kubeadm):
     assert "has no module ip_vs_rr" in run.text
     assert api.requests == []
 
-    run = play(api=api, nodes={"node7": nodes["node7"]}, kube_proxy_mode="ipvs")
-    assert not run.failed, run.output
-    assert run.changed == 0
-
 
 def test_services_of_others_that_the_nodes_have_are_a_refusal(play, kubeadm):
     """The nodes really look; what they find is given, as this machine has no IPVS."""

@@ -61,7 +61,10 @@ class Refused(Exception):
 
 
 class ControlPlane:
-    """Started and ended as a context manager. ``address``: where it listens; ``ranges``: IPV4 or IPV6; ``network``: the lab's, in whose client's place it runs."""
+    """Started and ended as a context manager.
+
+    ``address``: where it listens; ``ranges``: IPV4 or IPV6; ``network``: of the lab in whose client's place it runs.
+    """
 
     def __init__(self, address="127.0.0.1", ranges=None, network: Network | None = None):
         self.address, self.ranges, self.network = address, ranges or IPV4, network
@@ -177,9 +180,8 @@ class ControlPlane:
 
     def _run(self, program: str, *words: str) -> None:
         with (self.folder / f"{program}.log").open("wb") as log:
-            self._processes.append(
-                subprocess.Popen([*self.within, self.programs / program, *words], stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, cwd=self.folder)
-            )
+            command = [*self.within, self.programs / program, *words]
+            self._processes.append(subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, cwd=self.folder))
 
     def _is_ready(self) -> bool:
         for process in self._processes:

@@ -90,7 +90,7 @@ class Kubelets:
                     except Refused as refused:
                         if refused.code not in (404, 409):  # somebody was quicker
                             raise
-        except BaseException as failure:  # noqa: BLE001 - it is raised at the end, in the thread that asked for all this
+        except BaseException as failure:  # raised at the end, in the thread that asked for all this
             self.failure = failure
 
     def _care(self, pod: dict) -> None:

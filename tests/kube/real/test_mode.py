@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import threading
 
-from tests.kube.real.conftest import CONFIGMAP, Cluster
+from tests.kube.real.cluster import CONFIGMAP, Cluster
 from tests.kube.real.control_plane import DAEMONSET, IPV6, ControlPlane
 from tests.kube.real.kubelets import Kubelets, Node
 

@@ -6,80 +6,18 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from pathlib import Path
 
 import pytest
 
-from tests.kube.real.conftest import Cluster, Run
-from tests.kube.real.control_plane import SYSTEM, ControlPlane
+from tests.kube.real.cluster import Run
+from tests.kube.real.control_plane import ControlPlane
 from tests.kube.real.kubelets import Kubelets, Node
+from tests.kube.real.machines import FOREIGN, Machines
 from tests.lab import Lab
 from tests.support import ROOT, ansible, eventually
 
-PACKAGES = "conntrack ipset iptables ipvsadm python3-pyroute2 curl"
-ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
-OF_OTHERS = "-A -t 203.0.113.5:80 -s wlc"
-FOREIGN = ["-A -f 9 -s rr", OF_OTHERS, "-a -t 203.0.113.5:80 -r 198.51.100.77:80 -m -w 3"]
-
-
-class Machines(Cluster):
-    """A cluster whose nodes are machines: a pod of kube-proxy is a process there, with what a kubelet would mount."""
-
-    def __init__(self, lab, control_plane, kubelets):
-        super().__init__(control_plane, kubelets)
-        self.lab = lab
-        self.before_start: dict[str, str] = {}
-        """Shell commands that a node runs just before kube-proxy starts there."""
-
-    def ssh(self, name: str, command: str, **options) -> str:
-        done = self.lab.ssh(name, command, capture_output=True, **options)
-        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
-        return done.stdout
-
-    def write(self, name: str, path: str, text: str) -> None:
-        self.ssh(name, f"cat > {path}", stdin=None, input=text)
-
-    def prepare(self, name: str) -> None:
-        """The packages and the program that kube-proxy's image would have."""
-        self.ssh(name, f"apt-get install --quiet --yes {PACKAGES} >/dev/null && for each in iptables ip6tables; do"
-                       f" update-alternatives --quiet --set $each /usr/sbin/$each-legacy; done; mkdir -p /var/lib/kube-proxy {ACCOUNT}")  # fmt: skip
-        program = (self.control_plane.programs / "kube-proxy").read_bytes()
-        self.ssh(name, "cat > /usr/local/bin/kube-proxy && chmod +x /usr/local/bin/kube-proxy", stdin=None, input=program, text=False)
-
-    def start(self, name: str) -> None:
-        """Start kube-proxy on a node with the genuine objects: its ConfigMap's files, and the token of its account."""
-        import base64
-
-        for path, text in self.get(f"{SYSTEM}/configmaps/kube-proxy")["data"].items():
-            self.write(name, f"/var/lib/kube-proxy/{path}", text)
-        secret = self.get(f"{SYSTEM}/serviceaccounts/kube-proxy")["secrets"][0]["name"]
-        for path, data in self.get(f"{SYSTEM}/secrets/{secret}")["data"].items():
-            self.write(name, f"{ACCOUNT}/{path}", base64.b64decode(data).decode())
-        command = f"/usr/local/bin/kube-proxy --config=/var/lib/kube-proxy/config.conf --hostname-override={name} -v=2"
-        self.ssh(name, f"{self.before_start.get(name, 'true')}; systemd-run --quiet --collect --unit=kube-proxy {command}")
-
-    def stop(self, name: str) -> None:
-        self.ssh(name, "systemctl stop kube-proxy 2>/dev/null || true")
-
-    def mode(self, name: str) -> str:
-        return self.ssh(name, "curl --silent http://127.0.0.1:10249/proxyMode || true")
-
-    def table(self, name: str) -> list[str]:
-        return self.ssh(name, "ipvsadm --save --numeric 2>/dev/null || true").splitlines()
-
-    def log(self, name: str) -> str:
-        return self.ssh(name, "journalctl --quiet --unit=kube-proxy --output=cat --no-pager || true")
-
-    def schedulers(self, name: str) -> set[str]:
-        """Of kube-proxy's services."""
-        return {re.search(r"-s (\w+)", line)[1] for line in self.table(name) if line.startswith("-A") and line not in FOREIGN}
-
-    def left(self, name: str) -> list[str]:
-        """What of kube-proxy's IPVS mode, and of others, is on a node."""
-        show = (
-            "ipvsadm --save --numeric | sort; ipset list -name 2>/dev/null | sort; (iptables-save; ip6tables-save) 2>/dev/null | grep -- '--match-set'; "
-            "test ! -e /sys/class/net/kube-ipvs0 || echo kube-ipvs0"
-        )
-        return self.ssh(name, f"({show}) || true").splitlines()
+POD = (Path(__file__).parent / "pod.py").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +57,8 @@ def move(machines, tmp_path):
 
     def run(*options: str, mode="ipvs", **variables) -> Run:
         (tmp_path / "inventory.yml").write_text(machines.lab.inventory())
-        settings = {"kube_proxy_kubeconfig": str(machines.control_plane.kubeconfig), "kube_proxy_poll_interval": 2, "kube_proxy_timeout": 120, "kube_proxy_mode": mode}
+        kubeconfig = str(machines.control_plane.kubeconfig)
+        settings = {"kube_proxy_kubeconfig": kubeconfig, "kube_proxy_poll_interval": 2, "kube_proxy_timeout": 120, "kube_proxy_mode": mode}
         words = ["-i", tmp_path / "inventory.yml", ROOT / "playbooks/kube_proxy_mode.yml", "-e", json.dumps({**settings, **variables}), *options]
         command = [*machines.lab.network.inside(), ROOT / ".cache/kube-venv/bin/ansible-playbook"]
         done = ansible(None, *words, home=tmp_path, succeeds=None, cwd=tmp_path, command=command, TMPDIR=str(tmp_path))
@@ -131,7 +70,7 @@ def move(machines, tmp_path):
 
 
 def test_kube_proxy_does_what_it_was_told(machines, move):
-    assert machines.mode("node1") == "iptables"
+    eventually(lambda: machines.mode("node1") == "iptables", 60)
     assert "ip_vs_lc" not in machines.ssh("node1", "lsmod")
     run = move(kube_proxy_scheduler="lc")
     assert not run.failed, run.output
@@ -190,10 +129,11 @@ def test_cleaning_up_takes_everything_of_kube_proxys_and_nothing_else(machines, 
 def test_cleaning_up_after_one_that_was_killed_in_the_middle_of_a_sync(machines, move):
     run = move(kube_proxy_scheduler="rr", kube_proxy_exclude_cidrs=["203.0.113.0/24"])
     assert not run.failed, run.output
-    # As soon as the interface is there, and before the table is whole.
-    machines.before_start["node2"] = ("systemctl stop kube-proxy; ipvsadm --clear; ip link delete kube-ipvs0; ipset list -name | xargs -n 1 ipset destroy; (until "
-                                      "ipvsadm -Ln | grep --quiet rr; do :; done; systemctl kill --signal=KILL kube-proxy) >/dev/null 2>&1 </dev/null & ")  # fmt: skip
+    # As soon as the first service is there, and before the table is whole.
     machines.stop("node2")
+    machines.ssh("node2", "ipvsadm --clear; ip link delete kube-ipvs0; iptables --flush --table nat; ipset destroy || true")
+    kill = "until ipvsadm -Ln | grep --quiet rr; do :; done; systemctl kill --signal=KILL kube-proxy"
+    machines.before_start["node2"] = f"systemd-run --quiet --collect sh -c {shlex.quote(kill)}"
     machines.start("node2")
     eventually(lambda: machines.ssh("node2", "systemctl is-active kube-proxy || true").strip() != "active", 60)
     machines.before_start.clear()
@@ -207,19 +147,18 @@ def test_services_answer_through_the_table(machines, move):
     """Pods as network namespaces of a node; TCP and UDP from the node to the service's address."""
     run = move(kube_proxy_scheduler="rr", kube_proxy_exclude_cidrs=["203.0.113.0/24"])
     assert not run.failed, run.output
-    server = "import http.server, socket, threading; u = socket.socket(type=socket.SOCK_DGRAM); u.bind(('', 8082))\ndef f():\n    while True:\n        d, a = u.recvfrom(99); u.sendto(b'udp', a)\nthreading.Thread(target=f, daemon=True).start()\nhttp.server.test(http.server.SimpleHTTPRequestHandler, port=8081, bind='0.0.0.0')"
     machines.ssh("node1", f"""
         ip netns add pod && ip link add veth0 type veth peer name eth0 netns pod && ip address add 10.244.0.1/24 dev veth0 && ip link set veth0 up
         ip -n pod address add 10.244.0.2/24 dev eth0 && ip -n pod link set eth0 up && ip -n pod link set lo up && ip -n pod route add default via 10.244.0.1
         sysctl -qw net.ipv4.ip_forward=1
-        systemd-run --quiet --unit=pod ip netns exec pod python3 -c {shlex.quote(server)}""")
+        systemd-run --quiet --unit=pod ip netns exec pod python3 -c {shlex.quote(POD)}""")
     machines.call("PATCH", "/api/v1/namespaces/default/endpoints/np", {"subsets": [{**endpoints("np")["subsets"][0], "addresses": [{"ip": "10.244.0.2"}]}]})
     eventually(lambda: "-a -t 10.96.0.90:81 -r 10.244.0.2:8081 -m -w 1" in machines.table("node1"), 60)
-    assert "<title>Directory listing" in machines.ssh("node1", "curl --silent --max-time 20 http://10.96.0.90:81/")
+    assert machines.ssh("node1", "curl --silent --max-time 20 http://10.96.0.90:81/") == "tcp"
     udp = "import socket; s = socket.socket(type=socket.SOCK_DGRAM); s.settimeout(20); s.sendto(b'x', ('10.96.0.90', 82)); print(s.recv(9))"
     assert machines.ssh("node1", f"python3 -c {shlex.quote(udp)}") == "b'udp'\n"
     node = machines.lab.machine("node1").address
-    assert machines.lab.exec(["curl", "--silent", "--max-time", "20", f"http://{node}:30080/"], capture_output=True).stdout
+    assert machines.lab.exec(["curl", "--silent", "--max-time", "20", f"http://{node}:30080/"], capture_output=True).stdout == "tcp"
 
 
 def test_a_node_comes_back_from_a_reboot_with_the_scheduler(machines, move):
