@@ -4,7 +4,7 @@
 It speaks the part of the real protocol that kubernetes.core and the kubernetes client use: discovery (/version, /api, /apis and the resource
 lists), reading one object or a list by label, JSON merge patches with dryRun and with the conflict of an outdated resourceVersion, Status
 objects for errors, bearer tokens. Behind it, a rollout goes on by one node each time the DaemonSet is read.
-What it cannot show: that a real kube-proxy takes the configuration, and whatever admission and RBAC would say.
+It is for the versions that the real one in tests/kube/real is not, and for the cluster beside EKS's endpoint: any version, EKS's marks, Fargate.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tests.kube.http_json import Error, JsonServer
 
 TOKEN = "stand-in"
 RESOURCES = {
-    "/api/v1": [("configmaps", "ConfigMap", True), ("pods", "Pod", True), ("nodes", "Node", False)],
+    "/api/v1": [("configmaps", "ConfigMap", True), ("nodes", "Node", False)],
     "/apis/apps/v1": [("daemonsets", "DaemonSet", True)],
 }
 LABELS = {"k8s-app": "kube-proxy"}
@@ -26,8 +26,6 @@ class ApiServer(JsonServer):
 
     ``configmap``, ``key``, ``mount``: where its configuration is: the ConfigMap's name and key, and the directory it is mounted at.
     ``build``: what its distribution appends to the API server's version. ``fargate``: whether EKS runs pods on a Fargate node too.
-    ``stuck``: nodes whose new pod crashes. ``conflicts``: as many writes of the ConfigMap meet one by somebody else just before.
-    ``forbidden``: the kinds of objects that nobody may write.
     """
 
     def __init__(
@@ -48,9 +46,6 @@ class ApiServer(JsonServer):
         self.version = version
         self.build = build
         self.nodes = nodes
-        self.stuck: set[str] = set()
-        self.conflicts = 0
-        self.forbidden: set[str] = set()
         self.rolled_out = len(nodes)
         self.objects: dict[tuple[str, str], dict] = {}
         self._version = 100
@@ -126,7 +121,7 @@ class ApiServer(JsonServer):
 
     def _list(self, kind, query):
         wanted = dict(term.split("=", 1) for term in query.get("labelSelector", "").split(",") if term)
-        found = self._pods() if kind == "Pod" else [entry for (of_kind, _name), entry in self.objects.items() if of_kind == kind]
+        found = [entry for (of_kind, _name), entry in self.objects.items() if of_kind == kind]
         labelled = [entry for entry in found if wanted.items() <= entry["metadata"].get("labels", {}).items()]
         return {"kind": f"{kind}List", "apiVersion": _api_version(kind), "metadata": {"resourceVersion": str(self._version)}, "items": labelled}
 
@@ -143,12 +138,6 @@ class ApiServer(JsonServer):
         old = self.objects.get((kind, name))
         if old is None:
             raise _status(404, "NotFound", f'{kind} "{name}" not found')
-        if kind == "ConfigMap" and self.conflicts and not dry_run:
-            self.conflicts -= 1
-            self._store(kind, name, _merge(old, {"metadata": {"annotations": {"written-by": f"somebody else {self.conflicts}"}}}))
-            old = self.objects[kind, name]
-        if kind in self.forbidden and not dry_run:
-            raise _status(403, "Forbidden", f'{kind} "{name}" is forbidden')
         asked = patch.get("metadata", {}).get("resourceVersion")
         if asked not in (None, old["metadata"]["resourceVersion"]):
             raise _status(409, "Conflict", f'Operation cannot be fulfilled on {kind} "{name}": the object has been modified')
@@ -175,36 +164,14 @@ class ApiServer(JsonServer):
         self.objects[kind, name] = entry
 
     def _roll_on(self):
-        """The rollout goes on by one node, unless the next one's pod crashes; then it waits there."""
-        crashing = 0 <= self.rolled_out < len(self.nodes) and self.nodes[self.rolled_out] in self.stuck
-        if self.rolled_out < len(self.nodes) and not crashing:
-            self.rolled_out += 1
+        """The rollout goes on by one node."""
+        self.rolled_out = min(self.rolled_out + 1, len(self.nodes))
         seen = self.rolled_out >= 0
-        crashing = 0 <= self.rolled_out < len(self.nodes) and self.nodes[self.rolled_out] in self.stuck
         self.daemonset["status"] = {
             "desiredNumberScheduled": len(self.nodes),
-            "updatedNumberScheduled": self.rolled_out + crashing if seen else len(self.nodes),
+            "updatedNumberScheduled": self.rolled_out if seen else len(self.nodes),
             "observedGeneration": self.daemonset["metadata"]["generation"] - (0 if seen else 1),
-            **({"numberUnavailable": 1} if crashing else {}),
         }
-
-    def _pods(self):
-        pods = []
-        for index, node in enumerate(self.nodes):
-            ready = not (index == self.rolled_out and node in self.stuck)
-            state = {"running": {}} if ready else {"waiting": {"reason": "CrashLoopBackOff"}}
-            pods.append(
-                {
-                    "metadata": {"name": f"kube-proxy-{index}", "namespace": "kube-system", "labels": LABELS},
-                    "spec": {"nodeName": node},
-                    "status": {
-                        "phase": "Running",
-                        "conditions": [{"type": "Ready", "status": "True" if ready else "False"}],
-                        "containerStatuses": [{"name": "kube-proxy", "ready": ready, "state": state}],
-                    },
-                }
-            )
-        return pods
 
 
 def _api_version(kind):

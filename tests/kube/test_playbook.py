@@ -1,42 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""playbooks/kube_proxy_mode.yml on clusters made with kubeadm, on EKS with a ConfigMap and on EKS with the add-on."""
+"""playbooks/kube_proxy_mode.yml on EKS with a ConfigMap and on EKS with the add-on; clusters made with kubeadm are in tests/kube/real."""
 
 from __future__ import annotations
 
 import json
 
 from tests.kube.eks_endpoint import CLUSTER, EksEndpoint, schema
-from tests.kube.texts import CONVERGED, EKS, KUBEADM, WEB, note
-
-
-def test_kubeadm_cluster(play, kubeadm):
-    api = kubeadm(nodes=("node1", "node2"))
-    settings = {"kube_proxy_mode": "ipvs", "kube_proxy_scheduler": "rr", "kube_proxy_strict_arp": True, "kube_proxy_exclude_cidrs": ["203.0.113.0/24"]}
-    expected = KUBEADM.replace('mode: ""', 'mode: "ipvs"').replace('scheduler: ""', 'scheduler: "rr"').replace("strictARP: false", "strictARP: true")
-    expected = expected.replace("excludeCIDRs: null", 'excludeCIDRs: ["203.0.113.0/24"]')
-
-    check = play("--check", "--diff", api=api, **settings)
-    assert not check.failed, check.output
-    assert check.changed == 3, "the note, the ConfigMap, the restart"
-    assert 'mode: \\"\\" -> ipvs' in check.output
-    assert "ipvs.strictARP: false -> true" in check.output
-    assert api.writes() == []
-    assert api.text("kube-proxy", "config.conf") == KUBEADM
-
-    first = play(api=api, **settings)
-    assert not first.failed, first.output
-    assert api.text("kube-proxy", "config.conf") == expected
-    assert api.restarts() == 1
-    assert api.rolled_out == 2, "the playbook waits for the last node"
-    assert "lvs.ipvs/restart-pending" not in api.daemonset["metadata"]["annotations"]
-    assert api.text("kube-proxy", "kubeconfig.conf").startswith("apiVersion: v1")
-
-    written = api.writes()
-    second = play(api=api, **settings)
-    assert not second.failed, second.output
-    assert second.changed == 0
-    assert api.writes() == written
-    assert "WARNING: the mode" not in first.output + second.output
+from tests.kube.texts import EKS, note
 
 
 def test_eks_configmap(play, eks_cluster):
@@ -134,74 +104,6 @@ def test_the_configmap_is_taken_where_eks_has_no_addon(play, eks_cluster):
         run = play("--check", api=eks_cluster, eks=eks, kube_proxy_mode="ipvs", kube_proxy_eks_cluster=CLUSTER)
     assert not run.failed, run.output
     assert "iptables -> ipvs" in run.output
-
-
-def test_a_failing_rollout_names_the_node_and_the_next_run_waits_again(play, kubeadm):
-    api = kubeadm(nodes=("node1", "node2"))
-    api.stuck = {"node2"}
-    failed = play(api=api, kube_proxy_mode="ipvs", kube_proxy_timeout=4)
-    assert failed.failed
-    assert "Not ready on node2: kube-proxy-1 (CrashLoopBackOff)." in failed.text
-    assert "Not ready on node1" not in failed.text
-
-    still = play(api=api, kube_proxy_mode="ipvs", kube_proxy_timeout=4)
-    assert still.failed, still.output
-    assert "Not ready on node2: kube-proxy-1 (CrashLoopBackOff)." in still.text
-    assert (still.changed, api.restarts()) == (0, 1)
-
-    api.nodes = ("node1", "node2", "node3")
-    api.stuck = set()
-    again = play(api=api, kube_proxy_mode="ipvs")
-    assert not again.failed, again.output
-    assert (again.changed, api.restarts(), api.rolled_out) == (0, 1, 3)
-
-
-def test_an_aborted_run_is_made_up_for(play, kubeadm):
-    """The configuration was written, the restart was not: the note on the DaemonSet says so."""
-    api = kubeadm(text=CONVERGED, nodes=("node1",))
-    api.daemonset["metadata"]["annotations"] = {"lvs.ipvs/restart-pending": "true"}
-    refused = play(api=api, kube_proxy_mode="ipvs", kube_proxy_nodes=[{"name": "node1", "foreign": [WEB]}])
-    assert refused.failed, refused.output
-    assert "Nothing was changed. node1: tcp 203.0.113.80 port 80." in refused.text
-    run = play(api=api, kube_proxy_mode="ipvs")
-    assert not run.failed, run.output
-    assert (run.changed, api.restarts()) == (1, 1)
-    assert api.daemonset["metadata"]["annotations"] == {}
-
-
-def test_a_change_by_others_in_between_is_kept(play, kubeadm):
-    api = kubeadm(nodes=("node1",))
-    api.conflicts = 1
-    run = play(api=api, kube_proxy_mode="ipvs")
-    assert not run.failed, run.output
-    assert 'mode: "ipvs"' in api.text("kube-proxy", "config.conf")
-    assert api.objects["ConfigMap", "kube-proxy"]["metadata"]["annotations"] == {"written-by": "somebody else 0"}
-
-
-def test_a_configmap_that_changes_all_the_time_leaves_no_note(play, kubeadm):
-    api = kubeadm(nodes=("node1",))
-    api.conflicts = 3
-    run = play(api=api, kube_proxy_mode="ipvs")
-    assert run.failed
-    assert "three times in a row. Nothing was written." in run.text
-    assert (api.text("kube-proxy", "config.conf"), note(api)) == (KUBEADM, None)
-
-
-def test_a_write_that_is_forbidden_leaves_no_note(play, kubeadm):
-    api = kubeadm(nodes=("node1",))
-    api.forbidden = {"ConfigMap"}
-    run = play(api=api, kube_proxy_mode="ipvs")
-    assert run.failed
-    assert "is forbidden" in run.text
-    assert (api.text("kube-proxy", "config.conf"), note(api)) == (KUBEADM, None)
-
-
-def test_the_note_of_an_earlier_run_stays_through_a_run_that_fails(play, kubeadm):
-    api = kubeadm(nodes=("node1",))
-    api.daemonset["metadata"]["annotations"] = {"lvs.ipvs/restart-pending": "true"}
-    api.conflicts = 3
-    assert play(api=api, kube_proxy_mode="ipvs").failed
-    assert note(api) == "true"
 
 
 def test_an_update_that_eks_does_not_start_leaves_no_note(play, eks_cluster):

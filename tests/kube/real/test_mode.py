@@ -8,6 +8,7 @@ import threading
 from tests.kube.real.cluster import CONFIGMAP, Cluster
 from tests.kube.real.control_plane import DAEMONSET, IPV6, ControlPlane
 from tests.kube.real.kubelets import Kubelets, Node
+from tests.kube.texts import WEB
 
 
 def test_to_ipvs_to_iptables_and_back(cluster, play):
@@ -101,6 +102,10 @@ def test_the_note_of_an_earlier_run_is_made_up_for(cluster, play):
     cluster.install("node1")
     cluster.patch(CONFIGMAP, data={"config.conf": cluster.text().replace('mode: ""', 'mode: "ipvs"')})
     cluster.patch(DAEMONSET, metadata={"annotations": {"lvs.ipvs/restart-pending": "true"}})
+    refused = play(kube_proxy_nodes=[{"name": "node1", "foreign": [WEB]}])
+    assert refused.failed, "what the earlier run has written comes to life only now"
+    assert "Nothing was changed. node1: tcp 203.0.113.80 port 80." in refused.text
+    assert cluster.note() == "true"
     run = play()
     assert not run.failed, run.output
     assert (run.changed, cluster.restarts(), cluster.note()) == (1, 1, None)

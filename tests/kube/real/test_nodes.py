@@ -132,7 +132,7 @@ def test_cleaning_up_after_one_that_was_killed_in_the_middle_of_a_sync(machines,
     # As soon as the first service is there, and before the table is whole.
     machines.stop("node2")
     machines.ssh("node2", "ipvsadm --clear; ip link delete kube-ipvs0; iptables --flush --table nat; ipset destroy || true")
-    kill = "until ipvsadm -Ln | grep --quiet rr; do :; done; systemctl kill --signal=KILL kube-proxy"
+    kill = "until ipvsadm -Ln | grep --quiet 10.96; do :; done; systemctl kill --signal=KILL kube-proxy"
     machines.before_start["node2"] = f"systemd-run --quiet --collect sh -c {shlex.quote(kill)}"
     machines.start("node2")
     eventually(lambda: machines.ssh("node2", "systemctl is-active kube-proxy || true").strip() != "active", 60)
