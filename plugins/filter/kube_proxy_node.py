@@ -16,6 +16,8 @@ description:
     and the input for C(iptables-restore) that removes the rules which use kube-proxy's sets.
   - A virtual service is kube-proxy's if its address is on the interface C(kube-ipvs0), or if it is a node port. A node port is on
     an address of the node, and its port is in kube-proxy's set of node ports.
+  - kube-proxy fills that set last, so that a refresh that was broken off leaves node ports that are not in it. A port from 30000 to 32767 on an
+    address of the node is therefore a node port, too, if a service on C(kube-ipvs0) has the same protocol, scheduler and servers.
   - kube-proxy uses sets only in its IPVS mode, so a rule with one of its sets is a remnant of that mode. The C(KUBE-) chains are not,
     because other modes use them too.
   - An empty text means that the node has nothing of that kind.
@@ -83,6 +85,8 @@ SET = re.compile(r"^create (KUBE-\S+)", re.MULTILINE)
 NODE_PORT = re.compile(r"^add KUBE-(?:6-)?NODE-PORT-(TCP|UDP) ([0-9]+)", re.MULTILINE)
 NODE_PORT_SCTP = re.compile(r"^add KUBE-(?:6-)?NODE-PORT-SCTP-HASH \S*sctp:([0-9]+)", re.MULTILINE)
 OWN_RULE = "--match-set KUBE-"
+# kube-apiserver's default, --service-node-port-range.
+NODE_PORT_RANGE = range(30000, 32768)
 
 
 def kube_proxy_node(services, addresses, sets="", rules=None):
@@ -91,11 +95,13 @@ def kube_proxy_node(services, addresses, sets="", rules=None):
     sets = sets or ""
     ports = {(protocol.lower(), int(port)) for protocol, port in NODE_PORT.findall(sets)}
     ports |= {("sctp", int(port)) for port in NODE_PORT_SCTP.findall(sets)}
+    on_interface = [service for service in services if service.get("address") in virtual]
+    on_node = [service for service in services if service.get("address") in local]
+    ports |= _unfinished(on_interface, on_node)
     owned, foreign = [], []
     for service in services:
-        address = service.get("address")
-        is_node_port = address in local and (service["protocol"], service["port"]) in ports
-        (owned if address in virtual or is_node_port else foreign).append(service)
+        is_node_port = service in on_node and (service["protocol"], service["port"]) in ports
+        (owned if service in on_interface or is_node_port else foreign).append(service)
     deletions = {command: _deletions(text or "") for command, text in (rules or {}).items()}
     return {
         "owned": owned,
@@ -103,6 +109,17 @@ def kube_proxy_node(services, addresses, sets="", rules=None):
         "sets": SET.findall(sets),
         "deletions": {command: text for command, text in deletions.items() if text},
     }
+
+
+def _unfinished(on_interface, on_node):
+    """The node ports that lead where a service on kube-proxy's interface leads. Servers that are not there prove nothing."""
+    leads = [_lead(service) for service in on_interface if service["servers"]]
+    return {(each["protocol"], each["port"]) for each in on_node if each["port"] in NODE_PORT_RANGE and _lead(each) in leads}
+
+
+def _lead(service):
+    servers = sorted((server["address"], server["port"]) for server in service["servers"])
+    return service["protocol"], service["scheduler"], servers
 
 
 def _addresses(text):

@@ -61,6 +61,39 @@ def test_without_its_interface_and_sets_everything_is_of_others():
     assert node == {"owned": [], "foreign": services, "sets": [], "deletions": {}}
 
 
+def to(each, *ports, scheduler="rr"):
+    """The service with servers on these ports."""
+    return {**each, "scheduler": scheduler, "servers": [{"address": "198.51.100.77", "port": port, "weight": 1} for port in ports]}
+
+
+@pytest.mark.parametrize(
+    ("each", "owned"),
+    [
+        (to(service("198.51.100.7", 30080), 8081), True),
+        (to(service("127.0.0.1", 32767), 8081), True),
+        (to(service("198.51.100.7", 30080), 8081, scheduler="lc"), False),
+        (to(service("198.51.100.7", 30080), 8082), False),
+        (to(service("198.51.100.7", 30080), 8081, 8082), False),
+        (to(service("198.51.100.7", 8080), 8081), False),
+        (to(service("198.51.100.7", 30080, "udp"), 8081), False),
+        (to(service("198.51.100.8", 30080), 8081), False),
+        (service("198.51.100.7", 30080), False),
+    ],
+)
+def test_a_node_port_of_a_sync_that_broke_off_is_not_in_the_set_yet(each, owned):
+    """kube-proxy fills its sets last. What it made before leads where a service on its interface leads."""
+    cluster = to(service("203.0.113.10", 80), 8081)
+    node = kube_proxy_node([cluster, each], NODE, "create KUBE-NODE-PORT-TCP bitmap:port range 0-65535\n")
+    assert (node["owned"], node["foreign"]) == (([cluster, each], []) if owned else ([cluster], [each]))
+
+
+def test_a_node_port_that_has_no_servers_yet_is_known_by_its_port_elsewhere():
+    services = [to(service("203.0.113.10", 80), 8081), service("127.0.0.1", 30080), to(service("198.51.100.7", 30080), 8081)]
+    assert kube_proxy_node(services, NODE)["owned"] == services
+    clusters_without = [service("203.0.113.10", 80), service("198.51.100.7", 30080)]
+    assert kube_proxy_node(clusters_without, NODE)["foreign"] == clusters_without[1:], "no servers are no proof"
+
+
 def test_an_address_counts_in_any_spelling_and_an_interface_may_have_none():
     bare = json.dumps([{}, {"ifname": "eth1"}, {"ifname": "kube-ipvs0", "addr_info": [{"local": "2001:DB8:0:0:0:0:0:A"}, {"family": "inet6"}]}])
     assert kube_proxy_node([service("2001:db8::a", 53)], bare)["foreign"] == []
