@@ -14,6 +14,7 @@ import yaml
 from ansible_collections.lvs.ipvs.plugins.filter.kube_proxy_config import kube_proxy_config as edit
 from ansible_collections.lvs.ipvs.plugins.filter.kube_proxy_support import SCHEDULERS, kube_proxy_support
 from tests.kube.parts import programs
+from tests.unit.kube_proxy_shapes import SHAPES
 from tests.unit.kube_proxy_texts import EKS, HEAD, K3S, KUBEADM
 
 CASES = 5000
@@ -82,6 +83,15 @@ def test_every_shape_is_decoded():
     shapes = [of_this_version(text) for text in (EKS, KUBEADM, K3S)] + [EKS, K3S, HEAD, json.dumps(yaml.safe_load(EKS)), HEAD + "ipvs: {}\n"]
     pairs = [(text, wanted) for text in shapes for wanted in WANTED]
     compare([text for text, _wanted in pairs], [wanted for _text, wanted in pairs])
+
+
+@pytest.mark.parametrize("text", SHAPES.values(), ids=SHAPES)
+def test_a_tools_shape_is_decoded(text):
+    """kubeadm hands on the one document, without its name."""
+    own = next(each for each in yaml.safe_load_all(text) if each["kind"] == "KubeProxyConfiguration")
+    own.pop("metadata", None)
+    old = "# ours\n" + yaml.safe_dump(own)
+    compare([old] * len(WANTED), WANTED)
 
 
 def test_what_the_decoder_refuses_is_seen():
