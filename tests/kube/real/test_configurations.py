@@ -122,7 +122,10 @@ def spelled(chance: random.Random, value: object) -> str:
 
 def random_text(chance: random.Random) -> str:
     indent = " " * chance.choice([1, 2, 4])
-    note = lambda: chance.choice(["", "", "  # why: 'so'", "\t# tab"])  # noqa: E731
+
+    def note():
+        return chance.choice(["", "", "  # why: 'so'", "\t# tab"])
+
     section = []
     for name, values in (
         ("scheduler", ["", "rr", "lc", "sh"]), ("strictARP", [True, False, None]), ("tcpTimeout", ["0s", "60s", "90m"]), ("udpTimeout", ["0s", "250ms"]),
@@ -137,7 +140,8 @@ def random_text(chance: random.Random) -> str:
             section += [f"{indent}excludeCIDRs:{note()}", *(f'{column}- "{network}"{note()}' for network in networks)]
         else:
             section.append(f"{indent}excludeCIDRs: " + (json.dumps(networks) if networks else chance.choice(["null", "[]", "~"])) + note())
-    chance.shuffle(section) if not any(line.lstrip().startswith("-") for line in section) else None
+    if not any(line.lstrip().startswith("-") for line in section):
+        chance.shuffle(section)
     blocks = [["apiVersion: kubeproxy.config.k8s.io/v1alpha1"], ["kind: KubeProxyConfiguration" + note()]]
     if chance.random() < 0.7:
         blocks.append([f"mode: {spelled(chance, chance.choice(['', 'ipvs', 'iptables']))}{note()}"])
