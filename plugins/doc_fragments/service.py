@@ -164,8 +164,11 @@ options:
     type: int
   max_unhealthy:
     description:
-      - The largest share of the total weight, in percent from V(1) to V(100), that checks may take out of the service, for
-        P(lvs.ipvs.to_keepalived#filter). If more servers fail, the checks are assumed to be wrong.
+      - The largest share of the total weight, in percent from V(1) to V(100), that checks may take out of the service. If more
+        servers fail, the checks are assumed to be wrong. M(lvs.ipvs.ipvs_keepalived) enforces this limit.
+      - The servers that fail first are taken out, as many as the share has room for. Servers that fail later stay in service
+        until another one recovers and makes room.
+      - A drained server counts neither for the total weight nor for the share. It never gets weight.
       - It cannot be combined with O(quorum) or O(sorry_server).
     type: int
   statistics:

@@ -28,11 +28,9 @@ notes:
   - Each real server's address has a file in C(/var/lib/ipvs-director/drain), of the same name. To drain the server in all its
     services, write V(-100000) into the file. To bring it back, write V(0). The folder must exist before keepalived starts or reloads,
     and so must the file of each server that a reload adds.
-  - With C(max_unhealthy), keepalived runs C(/usr/local/libexec/ipvs-director-quorum) as root, which must exist. The first
-    argument is C(down) when more than this share of the weight is out, C(up) when it no longer is. The others name the service, for
-    example C(tcp 203.0.113.80 80) or C(fwmark 7 ipv4). On C(down) that program is expected to give the servers that are out by their
-    check, and not drained, their weight again, because wrong servers are better than none.
-  - keepalived counts a drained server as missing weight. Drain few servers of a service with C(max_unhealthy) at a time.
+  - keepalived has no limit such as C(max_unhealthy). The text has it start the program C(/usr/local/libexec/ipvs-director-pool-guard) as
+    root, which holds the limit. M(lvs.ipvs.ipvs_keepalived) installs this program and its settings. Without that module,
+    C(keepalived --config-test) reports that the program is missing, and nothing holds the limit.
   - A check of type V(script) runs as the user C(keepalived_script), which must exist.
   - keepalived does not change C(upper_threshold) and C(lower_threshold) of servers that are there already. Let M(lvs.ipvs.ipvs_table)
     do that.

@@ -86,8 +86,13 @@ notes:
   - Each real server's address has a file in C(/var/lib/ipvs-director/drain), by which the server is drained. Missing files are created.
     A server that M(lvs.ipvs.ipvs_drain) has drained before stays drained.
     Files of addresses that are no longer listed are removed unless they drain their server.
-  - A service with O(services[].max_unhealthy) needs the program C(/usr/local/libexec/ipvs-director-quorum), see
-    P(lvs.ipvs.to_keepalived#filter). Without it, the task fails before anything is changed.
+  - For O(services[].max_unhealthy), the module installs the program C(/usr/local/libexec/ipvs-director-pool-guard) and its settings
+    C(/var/lib/ipvs-director/pool_guard.json), and removes them when no service needs them. keepalived starts the program, ends it with
+    itself, and starts it anew when it reloads. The program needs C(ipvsadm).
+  - keepalived gives a server that fails its check weight 0 first, and the program then gives it its weight back. New
+    connections go to the other servers meanwhile, which takes a fraction of a second. If all servers fail at the same moment, new
+    connections are refused for that time.
+  - If somebody kills the program, keepalived does not start it again before it reloads, and until then nothing holds the limit.
   - keepalived 2.2.7 and 2.3.3 are tested. Versions before 2.2.7 are refused.
 extends_documentation_fragment:
   - lvs.ipvs.attributes

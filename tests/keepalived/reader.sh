@@ -19,8 +19,8 @@ echo keepalived_script:x:65533:65534::/nonexistent:/usr/sbin/nologin >> /var/lib
 mount --bind /var/lib/passwd /etc/passwd
 mount -t tmpfs -o mode=755 tmpfs /usr/local
 mkdir /usr/local/libexec
-printf '#!/bin/sh\n' > /usr/local/libexec/ipvs-director-quorum
-chmod 755 /usr/local/libexec/ipvs-director-quorum
+printf '#!/bin/sh\n' > /usr/local/libexec/ipvs-director-pool-guard
+chmod 755 /usr/local/libexec/ipvs-director-pool-guard
 
 echo ready
 while read -r _; do

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import (
+    _configuration,
     _daemon,
+    _pool_guard,
     _state,
     _use,
     _use_task,
@@ -46,6 +48,9 @@ class Node:
         self.vrrp, self.monkeypatch = "master", monkeypatch
         monkeypatch.setattr(_session, "Kernel", lambda netns: self.kernel)
         monkeypatch.setattr(_session._netlink, "loaded", lambda netns: True)
+        monkeypatch.setattr(_configuration, "GUARD", str(root / "libexec/guard"))
+        monkeypatch.setattr(_pool_guard, "RECORD", str(root / "pool_guard.record"))
+        monkeypatch.setattr(_pool_guard, "SETTINGS", str(root / "pool_guard.json"))
         monkeypatch.setattr(_drain_files, "FOLDER", str(self.folder))
         monkeypatch.setattr(_own_files.os, "chown", lambda *words: None)
         read = _own_files.read

@@ -31,8 +31,8 @@ def states(*healths, quorum_up=True, effective=5):
     return [_state.Service(IDENT, "", quorum_up, tuple(servers))]
 
 
-def commands(current, *healths, **options):
-    plan = _alignment.plan(current, WANTED, states(*healths, **options))
+def commands(current, *healths, guarded=(), **options):
+    plan = _alignment.plan(current, WANTED, states(*healths, **options), guarded)
     return [_plan.command(operation).removeprefix("ipvsadm ").replace("-t 203.0.113.80:80", "WEB") for operation in plan.operations]
 
 
@@ -85,3 +85,9 @@ def test_unlisted_servers_stay():
         {"address": address, "forward_method": "nat", "weight": 5} for address in (FIRST, SECOND, "198.51.100.13")
     ]}])  # fmt: skip
     assert commands(current, UP, UP) == []
+
+
+def test_a_server_that_fails_in_a_guarded_pool_is_the_program_s_business():
+    assert commands(WANTED, DOWN, UP, guarded={IDENT}) == []
+    assert commands(table({"weight": 0}, {}), DOWN, UP, guarded={IDENT}) == []
+    assert commands(WANTED, DOWN, UP) == [OUT]

@@ -25,6 +25,7 @@ TEXT = """\
 # Written by the Ansible collection lvs.ipvs. Changes made here are lost: change the list of services.
 global_defs {
     reload_check_config
+    script_user root
 }
 # The content of each of these files is added to the weight of the server: 0, or -100000 to drain it.
 track_file 198.51.100.11 {
@@ -168,7 +169,8 @@ def test_what_names_a_service(ident, expected):
         ({"check": {"type": "ping"}}, ["PING_CHECK {", "connect_timeout 2"]),
         (
             {"check": {"type": "script", "command": "/bin/a 'b c' '' -d", "timeout": 5}},
-            ["MISC_CHECK {", "misc_path \"/bin/a 'b c' '' -d\"", "misc_timeout 5", "retry 1", "delay_before_retry 1", "delay_loop 2", "warmup 1", "}"],
+            ["MISC_CHECK {", "misc_path \"/bin/a 'b c' '' -d\"", "user keepalived_script", "misc_timeout 5", "retry 1",
+             "delay_before_retry 1", "delay_loop 2", "warmup 1", "}"],
         ),
     ],
 )  # fmt: skip
@@ -178,15 +180,14 @@ def test_a_server(server, expected):
     assert text[start : start + len(expected)] == expected
 
 
-@pytest.mark.parametrize(("share", "quorum"), [(1, 10), (10, 9), (19, 9), (50, 5), (99, 1)])
-def test_the_largest_share_that_may_be_unhealthy(share, quorum):
-    text = lines([service({"address": "198.51.100.11", "weight": 4}, {"address": "198.51.100.12", "weight": 6}, max_unhealthy=share)])
-    start = text.index(f"quorum {quorum}")
+def test_the_largest_share_that_may_be_unhealthy():
+    text = lines([service({"address": "198.51.100.11"}, {"address": "198.51.100.12"}, max_unhealthy=50)])
+    assert "# max_unhealthy 50" in text and not any(line.startswith("quorum") for line in text)
+    start = text.index("enable_script_security")
     assert text[start + 1 : start + 3] == [
-        'quorum_up "/usr/local/libexec/ipvs-director-quorum up tcp 203.0.113.80 80" root',
-        'quorum_down "/usr/local/libexec/ipvs-director-quorum down tcp 203.0.113.80 80" root',
+        "lvs_notify_fifo /run/ipvs-director-pool-guard.fifo root",
+        'lvs_notify_fifo_script "/usr/local/libexec/ipvs-director-pool-guard" root',
     ]
-    assert "enable_script_security" in text
 
 
 def test_a_command_and_the_reader_that_it_ends():

@@ -4,13 +4,15 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
 from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import (
-    _configuration,
     _daemon,
     _generation,
+    _guard_files,
+    _pool_guard,
     _state,
     _use,
 )
@@ -124,14 +126,44 @@ def test_without_keepalived(node):
     assert "has to be 2.2.7 or newer" in node.fails(services=services(FIRST))
 
 
-def test_a_share_needs_its_program(node, monkeypatch):
-    monkeypatch.setattr(_configuration, "QUORUM_COMMAND", str(node.root / "quorum"))
-    assert "services[0].max_unhealthy: 50: it needs the program" in node.fails(services=services(FIRST, max_unhealthy=50))
-    assert node.manage(check=True, services=services(FIRST, max_unhealthy=50)).changed and "is not there yet" in node.warnings[0]
-    node.manage(services=services(FIRST, max_unhealthy=100))
-    (node.root / "quorum").write_text("#!/bin/sh\n")
-    (node.root / "quorum").chmod(0o755)
-    node.manage(services=services(FIRST, max_unhealthy=50))
+def test_the_program_that_holds_a_share(node, monkeypatch):
+    program, settings = node.root / "libexec/guard", node.root / "pool_guard.json"
+    record = node.root / "pool_guard.record"
+    record.write_text("of a program that no longer runs")
+    half = {"services": services(FIRST, SECOND, max_unhealthy=50)}
+    monkeypatch.setattr(_guard_files, "_problem", lambda: "install it")
+    assert "services[0].max_unhealthy: 50: install it" in node.fails(**half)
+    assert node.manage(check=True, **half).changed and node.warnings == ["services[0].max_unhealthy: install it"]
+    node.manage(services=services(FIRST, SECOND, max_unhealthy=100))
+    assert not program.exists() and not record.exists()
+    record.write_text("of a program that had an event to write while it ended")
+
+    monkeypatch.setattr(_guard_files, "_problem", lambda: None)
+    done = node.manage(**half)
+    assert f"{program} is missing" in done.values["differences"] and "lvs_notify_fifo_script" not in node.tested
+    assert program.stat().st_mode & 0o777 == 0o755 and program.read_text().startswith("#!/")
+    assert not record.exists()
+    (pool,) = _pool_guard.read_pools(settings)
+    assert (pool.service, pool.share, sorted(pool.servers)) == ("[203.0.113.80]:tcp:80", 50, [f"[{FIRST}]:80", f"[{SECOND}]:80"])
+    assert not node.manage(**half).changed
+
+    node.done.clear()
+    name = node.named()
+    record.write_text("kept")
+    monkeypatch.setattr(_guard_files._programs, "source", lambda module: "another\n")
+    node.manage(**half)  # keepalived starts it anew
+    assert node.named() != name and "reload" in node.done and "lvs_notify_fifo_script" in node.tested
+    assert record.exists()
+    node.manage(services=services(FIRST, SECOND))
+    assert not program.exists() and not settings.exists() and not record.exists()
+
+
+def test_where_keepalived_starts_no_program(tmp_path, monkeypatch):
+    monkeypatch.setattr(_guard_files.os, "stat", lambda path: os.stat_result((0o40775 if path == "/usr/local" else 0o40755, 0, 0, 0, 0, 50, 0, 0, 0, 0)))
+    monkeypatch.setattr(_guard_files._programs, "find", lambda name: "/sbin/" + name)
+    assert _guard_files._problem() == "keepalived starts no program below /usr/local, which others than root may write; run chmod go-w /usr/local"
+    monkeypatch.setattr(_guard_files._programs, "find", lambda name: None)
+    assert "install the package ipvsadm" in _guard_files._problem()
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,12 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import _state
 from ansible_collections.lvs.ipvs.plugins.module_utils._table import _plan
 
 
-def plan(current, wanted, states):
+def plan(current, wanted, states, guarded=()):
     """The Plan that makes the current table what keepalived takes it for.
 
     ``wanted``: the Table of the list, of whole Entries; ``states``: [_state.Service] of the same configuration. Servers of a service without
     its quorum are keepalived's business: it adds and removes them then, and those that it has are only edited. Unlisted servers stay.
+    ``guarded``: ServiceIds of which a failed server may stay; the program _pool_guard sees to their weights.
     """
     by_service = {state.id: state for state in states}
     wishes = {}
@@ -26,7 +27,7 @@ def plan(current, wanted, states):
         state = by_service.get(ident)
         if state is not None:
             found = current[ident].servers if ident in current else {}
-            wishes[ident] = entry._replace(servers=_wishes(entry.servers, found, state))
+            wishes[ident] = entry._replace(servers=_wishes(entry.servers, found, state, ident in guarded))
     return _plan.plan_present(current, wishes)
 
 
@@ -44,7 +45,7 @@ def unheeded(current, wanted, states):
     return found
 
 
-def _wishes(servers, found, state):
+def _wishes(servers, found, state, guarded):
     """{ServerId: Server} to have, with the weights that they should have now."""
     by_server = {server.id: server for server in state.servers}
     wishes = {}
@@ -52,7 +53,7 @@ def _wishes(servers, found, state):
         here, believed = found.get(ident), by_server.get(ident)
         if believed is None or (here is None and not state.quorum_up):
             continue
-        unsettled = not state.quorum_up or believed.health == _state.UNKNOWN
+        unsettled = not state.quorum_up or believed.health == _state.UNKNOWN or (guarded and believed.health == _state.DOWN)
         if here is not None and unsettled:
             weight = here.weight
         else:

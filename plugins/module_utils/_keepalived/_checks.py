@@ -47,6 +47,11 @@ class Pool(NamedTuple):
     quorum: int = 1
     max_unhealthy: Optional[int] = None
 
+    @property
+    def guarded(self):
+        """Whether there is a share that checks must not exceed."""
+        return self.max_unhealthy not in (None, 100)
+
 
 NONE = Check("none")
 

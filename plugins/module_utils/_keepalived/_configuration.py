@@ -18,23 +18,17 @@ HEADER = """\
 # Written by the Ansible collection lvs.ipvs. Changes made here are lost: change the list of services.
 """
 _DRAIN_COMMENT = "# The content of each of these files is added to the weight of the server: 0, or %d to drain it.\n" % _drain_files.DRAINED
-QUORUM_COMMAND = "/usr/local/libexec/ipvs-director-quorum"
-"""Called with ``up`` or ``down`` and the words of ``service_words`` when a service with max_unhealthy gains or loses its quorum."""
-
+GUARD = "/usr/local/libexec/ipvs-director-pool-guard"
+"""The program that holds max_unhealthy, see _pool_guard."""
+_GUARD_FIFO = "/run/ipvs-director-pool-guard.fifo"
 SCHEDULERS = ("rr", "wrr", "lc", "wlc", "lblc", "sh", "mh", "dh", "fo", "ovf", "lblcr", "sed", "nq", "twos")
 _FLAGS = {"fallback": "flag-1", "port": "flag-2", "flag_3": "flag-3"}
 _NAMED_FLAGS = ("sh", "mh")  # whose flags have names of their own
 _FORWARD = {"nat": "NAT", "dr": "DR", "tun": "TUN"}
 _TUNNEL_CHECKSUMS = {"none": "nocsum", "csum": "csum", "remcsum": "remcsum"}
 _WARMUP = 1  # seconds; keepalived would spread the first checks, until which a server gets no connections, over a whole interval
+_SCRIPT_USER = "keepalived_script"
 _INDENT = "    "
-
-
-def service_words(ident):
-    """The words that name a ServiceId on a command line: ``tcp 203.0.113.80 80``, ``fwmark 7 ipv4``."""
-    if ident.fwmark:
-        return "fwmark %d %s" % (ident.fwmark, "ipv6" if ident.family == _literals.IPV6 else "ipv4")
-    return "%s %s %d" % (_model.protocol_name(ident.protocol), ident.address, ident.port)
 
 
 def configuration(services, failover=None, version=_version.OLDEST, path="services"):
@@ -146,8 +140,14 @@ def _globals(pools, failover, version):
     lines = []
     if not (commands and _version.commands_end_its_test(version)):
         lines.append("reload_check_config")  # or a file with an error ends keepalived when it reloads
-    if commands or any(pool.max_unhealthy for pool in pools.values()):
+    guarded = any(pool.guarded for pool in pools.values())
+    if pools:
+        # When 2.2.7 is asked for data, it looks for its scripts' default user. Where there is none, it ends at a later reload.
+        lines.append("script_user root")
+    if commands or guarded:
         lines.append("enable_script_security")
+    if guarded:
+        lines += ["lvs_notify_fifo %s root" % _GUARD_FIFO, 'lvs_notify_fifo_script "%s" root' % GUARD]
     if failover and failover.sync:
         lines.append("lvs_sync_daemon %s inst %s id %d" % (failover.sync.interface, failover.instances[0].name, failover.sync.sync_id))
     return ("global_defs", lines)
@@ -212,7 +212,11 @@ def _virtual_server(entry, pool):
         lines.append("persistence_engine %s" % service.persistence_engine)
     if service.one_packet:
         lines.append("ops")
-    lines += ["alpha", "inhibit_on_failure"] + _quorum(entry, pool)
+    lines += ["alpha", "inhibit_on_failure"]
+    if pool.quorum > 1:
+        lines.append("quorum %d" % pool.quorum)
+    if pool.guarded:
+        lines.append("# max_unhealthy %d" % pool.max_unhealthy)
     if pool.sorry_server:
         lines.append("sorry_server %s" % _endpoint(pool.sorry_server.id))
         lines.append("sorry_server_lvs_method %s" % _method(pool.sorry_server))
@@ -229,18 +233,6 @@ def _netmask(service):
     if service.id.family == _literals.IPV6:
         return service.persistence_netmask
     return _literals.dotted_netmask(service.persistence_netmask)
-
-
-def _quorum(entry, pool):
-    if pool.max_unhealthy is None or pool.max_unhealthy == 100:
-        return ["quorum %d" % pool.quorum] if pool.quorum > 1 else []
-    weight = sum(server.weight for server in entry.servers.values())
-    command = '"%s %%s %s" root' % (QUORUM_COMMAND, service_words(entry.service.id))
-    return [
-        "quorum %d" % (weight - weight * pool.max_unhealthy // 100),
-        "quorum_up %s" % command % "up",
-        "quorum_down %s" % command % "down",
-    ]
 
 
 def _method(server):
@@ -313,6 +305,6 @@ _CHECKERS = {
     "dns": lambda check: [("DNS_CHECK", ["type %s" % check.record, "name %s" % check.name] + _connecting(check))],
     "udp": lambda check: [("UDP_CHECK", _connecting(check))],
     "ping": lambda check: [("PING_CHECK", _times(check))],
-    "script": lambda check: [("MISC_CHECK", ['misc_path "%s"' % _command(check.command)] + _times(check, "misc_timeout"))],
+    "script": lambda check: [("MISC_CHECK", ['misc_path "%s"' % _command(check.command), "user %s" % _SCRIPT_USER] + _times(check, "misc_timeout"))],
     "none": lambda check: [],
 }

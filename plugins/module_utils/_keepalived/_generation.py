@@ -22,9 +22,9 @@ _FAMILY = re.compile(r"^    (?:ip_family|protocol) (\S+)$")
 _SORRY_SERVER = re.compile(r"^    sorry_server (.+)$")
 
 
-def named(text):
-    """(name, text) of a configuration that says its name."""
-    name = "ipvs-%s" % hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:_DIGITS]
+def named(text, more=None):
+    """(name, text) of a configuration that says its name. ``more``: a text that it depends on too."""
+    name = "ipvs-%s" % hashlib.sha256((text + (more or "")).encode("utf-8", "surrogateescape")).hexdigest()[:_DIGITS]
     return name, text.replace(_GLOBALS, _GLOBALS + "    # by which the running processes can be asked for their configuration\n    router_id %s\n" % name, 1)
 
 

@@ -23,13 +23,15 @@ _TRIES = 20
 
 class Wish(NamedTuple):
     """``name``: by which the running processes tell their configuration; ``table``: of whole Entries, those that are checked; ``failover``:
-    of VRRP, or None; ``unit``: of systemd; ``kept``: addresses that stay on this node when VRRP ends."""
+    of VRRP, or None; ``unit``: of systemd; ``kept``: addresses that stay on this node when VRRP ends; ``guarded``: ServiceIds of which not
+    all that fails is out."""
 
     name: str
     table: Dict[Any, Any]
     failover: Optional[_failover.Failover]
     unit: str
     kept: FrozenSet[str] = frozenset()
+    guarded: FrozenSet[Any] = frozenset()
 
     @property
     def vrrp(self):
@@ -173,7 +175,7 @@ def _align(wish, processes, context):
             current, states = _settled(kernel, wish.table, processes)
             for ident in _alignment.unheeded(current, wish.table, states):
                 context.warn("service %s: too few servers pass their check; those that got connections before keepalived started still do" % (ident,))
-            return _alignment.plan(current, wish.table, states)
+            return _alignment.plan(current, wish.table, states, wish.guarded)
 
         done = reconcile(kernel, lambda each: {}, plan, context.check_mode)
     return [_plan.command(operation) for operation in done.operations]

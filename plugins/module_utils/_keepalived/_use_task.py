@@ -11,10 +11,12 @@ import re
 import tempfile
 
 from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import (
+    _checks,
     _configuration,
     _daemon,
     _failover,
     _generation,
+    _guard_files,
     _leaving,
     _located,
     _state,
@@ -28,6 +30,7 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._task._answer import Answ
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, OptionError
 
 _TRACKED = re.compile(r"^    file /.*/", re.MULTILINE)
+_PROGRAM = re.compile(r"^    lvs_notify_fifo_script .*\n", re.MULTILINE)
 _UNIT = re.compile(r"[A-Za-z0-9_.@:-]+\Z")
 
 
@@ -49,16 +52,19 @@ def _present(options, unit, kept, context):
     failover = _failover.failover(_located_options(options["failover"], services), services)
     if not options["checks"]:
         services, table = [], {}
-    _check_quorum_command(services, context)
+    pools = _checks.pools(services)
+    _guard_files.check(services, context)
+    guard = _guard_files.files(table, pools)
     processes = _daemon.find(None, context)
     version = _known_version(processes, context)
-    name, text = _named(services, failover, version)
+    name, text = _named(services, failover, version, guard)
     found = _own_files.read(options["path"])
     _refuse_foreign(found, options)
-    wish = _use.Wish(name, table, failover, unit, kept)
+    guarded = frozenset(ident for ident, pool in pools.items() if pool.guarded)
+    wish = _use.Wish(name, table, failover, unit, kept, guarded)
     addresses = {server.address for entry in table.values() for server in entry.servers}
     work = _use.Work(
-        files=_own_files.plan([_own_files.File(options["path"], text), _unit_file.addition(unit, failover)]),
+        files=_own_files.plan([_own_files.File(options["path"], text), _unit_file.addition(unit, failover)] + guard),
         drain_files=_drain_files.missing(addresses),
         unused_drain_files=_drain_files.unused(addresses),
         folders=_missing_folders(failover),
@@ -74,7 +80,7 @@ def _present(options, unit, kept, context):
         _refuse_crash(found, text, version, work)
     differences, changes = _use.differences(wish, work), work.files
     if options["drain_timeout"] is not None and processes and processes.checker and work.names != {name} and not context.check_mode:
-        work = _without_leaving(lambda more: _named(more, failover, version), services, wish, work, options, context)
+        work = _without_leaving(lambda more: _named(more, failover, version, guard), services, wish, work, options, context)
     operations = _use.carry_out(wish, work, context)
     return _answer(options["path"], unit, version, changes, differences + operations, context)
 
@@ -89,8 +95,8 @@ def _located_options(options, services):
         node.close()
 
 
-def _named(services, failover, version):
-    return _generation.named(_configuration.configuration(services, failover, version or _version.OLDEST))
+def _named(services, failover, version, guard):
+    return _generation.named(_configuration.configuration(services, failover, version or _version.OLDEST), _guard_files.digest(guard))
 
 
 def _without_leaving(named, services, wish, work, options, context):
@@ -121,20 +127,6 @@ def _missing_folders(failover):
     return [folder] if folder and not os.path.isdir(folder) else []
 
 
-def _check_quorum_command(services, context):
-    """Raise OptionError where keepalived would have nothing to run when a service loses its quorum. It does not look for that itself."""
-    if os.access(_configuration.QUORUM_COMMAND, os.X_OK):
-        return
-    for index, service in enumerate(services):
-        share = service.get("max_unhealthy")
-        if share in (None, 100):
-            continue
-        if not context.check_mode:
-            raise OptionError("services[%d].max_unhealthy" % index, share, "it needs the program %s, which is not there" % _configuration.QUORUM_COMMAND)
-        context.warn("%s, which max_unhealthy needs, is not there yet; an earlier task may install it" % _configuration.QUORUM_COMMAND)
-        return
-
-
 def _known_version(processes, context):
     """The version that runs, else the one that is installed; None where there is none, in check mode only. Raises IpvsError."""
     printed = _daemon.version(context, processes)
@@ -159,6 +151,8 @@ def _try(text, services, version, context):
     with tempfile.TemporaryDirectory(prefix="keepalived-") as folder:
         scratch = os.path.join(folder, "keepalived.conf")
         with open(scratch, "w", encoding="utf-8") as stream:
+            if not os.path.exists(_configuration.GUARD):
+                text = _PROGRAM.sub("", text)
             stream.write(_TRACKED.sub("    file %s/" % folder, text))  # their folders may be missing yet
         problems = [line.replace(scratch, "the configuration") for line in _daemon.problems(scratch, context)]
     if _version.commands_end_its_test(version) and "misc_path" in text:
@@ -184,7 +178,7 @@ def _absent(path, unit, kept, context):
     if found.text is not None and not _generation.is_ours(found.text):
         context.warn("%s was not written by this module: it stays, and keepalived too" % path)
         return _answer(path, unit, None, [], [], context)
-    changes = _own_files.plan([_own_files.File(path, None), _unit_file.no_addition(unit)])
+    changes = _own_files.plan([_own_files.File(path, None), _unit_file.no_addition(unit)] + _guard_files.files({}, {}))
     ours = found.text is not None
     processes = _daemon.find(None, context) if ours else None
     disable = ours and _units.state(unit, context).enabled

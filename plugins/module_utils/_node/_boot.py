@@ -23,6 +23,7 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._node import (
     _network_lines,
     _network_node,
     _own_files,
+    _programs,
     _units,
 )
 from ansible_collections.lvs.ipvs.plugins.module_utils._task import _pyroute2
@@ -131,17 +132,12 @@ def files(owner, text):
     """[File] that the owner keeps. ``text``: of its file of lines, empty where there is to be none of them."""
     command = "%s -I -B %s" % (sys.executable, owner.program)
     unit = _UNIT % dict(owner._asdict(), mark=owner.mark, command=command, path=owner.path)
-    wanted = {"%s/ipvs_network/%s" % (owner.program, os.path.basename(part.__file__)): _source(part) for part in _PARTS}
+    wanted = {"%s/ipvs_network/%s" % (owner.program, os.path.basename(part.__file__)): _programs.source(part) for part in _PARTS}
     wanted.update({owner.program + "/__main__.py": _START % owner.mark, owner.path: text, _units.FOLDER + owner.unit: unit})
     if not text:
         wanted = dict.fromkeys(wanted)
     wanted[owner.program + ".py"] = None  # one file for all, as it once was
     return [_own_files.File(path, text) for path, text in wanted.items()]
-
-
-def _source(module):
-    """The text of a Python module, which may lie in the archive that Ansible has made."""
-    return module.__spec__.loader.get_data(module.__file__).decode()
 
 
 def plan(owner, text, node, context, extra=(), released=""):

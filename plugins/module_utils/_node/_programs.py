@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Where the node's programs are."""
+"""Where the node's programs are, and the text of our own."""
 
 from __future__ import annotations
 
@@ -13,3 +13,8 @@ import shutil
 def find(name):
     """The path of a program, or None. The PATH of a user who became root may lack the sbin folders."""
     return shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"]))
+
+
+def source(module):
+    """The text of a Python module, which may lie in the archive that Ansible has made."""
+    return module.__spec__.loader.get_data(module.__file__).decode()
