@@ -20,7 +20,8 @@ INSTALLED = [
 ]
 # Not installed, but there for apt: what roles and tests ask for.
 INSTALLABLE = [
-    "conntrack", "curl", "ipset", "iptables", "ipvsadm", "keepalived", "network-manager", "python3-pyroute2", "python3-venv", "tcpdump",
+    "conntrack", "curl", "ipset", "iptables", "ipvsadm", "keepalived", "network-manager", "prometheus-node-exporter", "python3-pyroute2",
+    "python3-venv", "tcpdump",
 ]
 FIREWALLS = ["firewalld", "netbase", "nftables"]  # only where the kernel can run them
 KEPT = 7 * 86400  # seconds since an image was last asked for
