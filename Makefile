@@ -97,6 +97,10 @@ galaxy: deps $(KUBE) $(GALAXY) ## The archive as Galaxy takes it, and a release 
 docs: deps $(DOCS) ## The documentation site, in .cache/site/html
 	@$(DOCS)/bin/python tests/site/build.py
 
+.PHONY: messages
+messages: deps ## Every error and warning that a user can meet, for a person to read
+	@$(VENV) tests/tools/messages.py
+
 .PHONY: build
 build: deps ## The collection's archive, in .cache/build
 	@$(VENV) -m tests.tools.archive .cache/build

@@ -137,7 +137,7 @@ CASES = {
     "ipip with csum": (server(forward_method="tun", tunnel_checksum="csum"), ["tunnel_checksum: 'csum'", "ipip tunnels have no checksum"]),
     "tunnel's port too large": (server(forward_method="tun", tunnel_type="gue", tunnel_port=65536), ["tunnel_port: 65536", "0 to 65535"]),
     # draining
-    "drained with a weight": (("ipvs_server", dict(SERVER, state="drained", weight=3)), ["weight: 3", "leave weight out"]),
+    "drained with a weight": (("ipvs_server", dict(SERVER, state="drained", weight=3)), ["weight: 3", "omit weight"]),
     "drain timeout": (("ipvs_server", dict(SERVER, state="drained", drain_timeout=-1)), ["drain_timeout: -1", "from 0 to 2678400"]),
     "drain connections": (("ipvs_server", dict(SERVER, state="drained", drain_connections=-1)), ["drain_connections: -1", "from 0 to 2147483647"]),
     "drain interval": (("ipvs_server", dict(SERVER, state="drained", drain_interval=0)), ["drain_interval: 0.0", "from 0.05 to 2678400"]),
@@ -151,17 +151,17 @@ CASES = {
     "draining a name": (drain("198.51.100.11", "rs2"), ["addresses[1]: 'rs2'", "host names are not resolved"]),
     "draining nobody's address": (drain("198.51.100.111"), ["addresses: 198.51.100.111", "Nearest: 198.51.100.11, 198.51.100.12"]),
     "draining a virtual address": (drain("203.0.113.80"), ["203.0.113.80 is a virtual address"]),
-    "draining both": (drain("198.51.100.11", "198.51.100.12"), ["Nothing would be left that takes connections of tcp 203.0.113.80:80", "allow_empty"]),
+    "draining both": (drain("198.51.100.11", "198.51.100.12"), ["No server would accept new connections of tcp 203.0.113.80:80", "allow_empty"]),
     "long drain timeout of all": (drain("198.51.100.11", drain_timeout=2678401), ["drain_timeout: 2678401", "from 0 to 2678400"]),
     "negative drain interval": (server(state="drained", drain_interval=-1), ["drain_interval: -1.0", "from 0.05 to 2678400"]),
     # lists
     "duplicate server": (
         service(servers=[{"address": "2001:db8::1"}, {"address": "2001:db8:0::1", "port": 80}]),
-        ["servers[1].address: '[2001:db8::1]:80'", "stands in the list twice"],
+        ["servers[1].address: '[2001:db8::1]:80'", "is listed twice"],
     ),
     "duplicate service": (
         table(WEB, {"fwmark": 7}, dict(WEB, protocol="tcp")),
-        ["services[2].address: 'tcp 203.0.113.80:80'", "stands in the list twice"],
+        ["services[2].address: 'tcp 203.0.113.80:80'", "is listed twice"],
     ),
     "duplicate mark": (table({"fwmark": 7}, {"fwmark": 7, "family": "ipv4"}), ["services[1].fwmark: 'fwmark 7'", "twice"]),
     "depth of the path": (

@@ -290,7 +290,7 @@ def test_counters_of_all(counted):
 def test_counters_of_a_service_that_is_not_there(ipvs):
     assert "there is no such virtual service" in ipvs.fails("ipvs_counters", fwmark=9)["msg"]
     foretold = ipvs.module("ipvs_counters", check=True, fwmark=9)
-    assert not foretold["changed"] and "an earlier task may make it" in foretold["warnings"][0]
+    assert not foretold["changed"] and "an earlier task may create it" in foretold["warnings"][0]
 
 
 # ipvs_info

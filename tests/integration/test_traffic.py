@@ -121,7 +121,7 @@ def test_a_server_that_somebody_removes_while_it_is_drained(ipvs, site):
         result = ipvs.module("ipvs_server", **RS1, state="drained", drain_timeout=60, drain_interval=0.1)
         removing.join()
         assert result["server"] is None and result["connections"] is None
-        assert "removed by somebody else" in result["warnings"][0]
+        assert "removed by another program" in result["warnings"][0]
         assert weights(ipvs) == {SERVERS["rs2"]: 1}
 
 

@@ -12,7 +12,7 @@ from tests.support import ansible
 
 SERVER = {"address": "198.51.100.11", "forward_method": "nat"}
 SERVICE = {"address": "203.0.113.80", "port": 80, "servers": [SERVER]}
-TWICE = "stands in the list twice"
+TWICE = "is listed twice"
 CASES = {
     "undefined": (None, "director_services"),
     "empty": ([], "director_services: []: an empty list removes every service; set director_allow_empty: true"),

@@ -231,7 +231,7 @@ def test_what_keepalived_cannot_hold(wrong, option, part):
         ([WEB], {"failover": {"interface": "eth0"}}, "priority"),
         ([WEB], {"version": "2.3"}, "version: '2.3': give a version of keepalived"),
         ([WEB], {"version": "2.2.4"}, "keepalived is 2.2.4; it has to be 2.2.7 or newer"),
-        ([WEB, WEB], {}, "services[1].address: 'tcp 203.0.113.80:80': this service stands in the list twice"),
+        ([WEB, WEB], {}, "services[1].address: 'tcp 203.0.113.80:80': this service is listed twice"),
     ],
 )
 def test_bad_input(services, options, part):

@@ -71,12 +71,12 @@ def test_any_spelling_and_any_order(director):
 def test_nobody_takes_the_last_one(director):
     for check in (director.run, director.check):
         for addresses in ((RS1, RS2), (RS2, RS1)):
-            with pytest.raises(IpvsError, match="Nothing would be left that takes connections of tcp 203.0.113.80:80. Put") as failure:
+            with pytest.raises(IpvsError, match="No server would accept new connections of tcp 203.0.113.80:80. Restore") as failure:
                 check(*addresses)
             assert failure.value.details["bereft"] == [dict(HTTP, protocol="tcp")]
     assert director.recorded() is None and director.weights() == [3, 2]
     director.run(RS1)
-    with pytest.raises(IpvsError, match="takes connections of tcp 203.0.113.80:80"):
+    with pytest.raises(IpvsError, match="new connections of tcp 203.0.113.80:80"):
         director.run(RS2)
     assert director.weights() == [0, 2] and director.weights(MARK) == [0, 1, 5]
     director.run(RS1)  # again, after it is out, takes nothing away
@@ -103,7 +103,7 @@ def test_an_address_that_is_in_no_service(director):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"addresses": []}, "addresses: []: name at least one address"),
+        ({"addresses": []}, "addresses: []: give the address of at least one"),
         ({"addresses": [RS1, "web1"]}, r"addresses[1]: 'web1': give an IPv4 or IPv6 address"),
         ({"drain_timeout": -1}, "drain_timeout: -1: give a number from 0 to 2678400"),
         ({"drain_connections": -1}, "drain_connections: -1: give a number"),
@@ -161,7 +161,7 @@ def test_ipvs_is_not_loaded(director):
     director.run(RS1)
     director.loaded = False
     for check in (director.run, director.check):
-        with pytest.raises(IpvsError, match="IPVS is not loaded, so there is nothing to give weights back to; the record"):
+        with pytest.raises(IpvsError, match="IPVS is not loaded, so no weight can be restored; the record"):
             check(RS1, state="restored")
         with pytest.raises(IpvsError, match="no virtual service has such a real server"):
             check(RS2)
@@ -205,7 +205,7 @@ def test_somebody_sets_it_back(director):
     director.connect(RS1, 2)
     director.sleeps = [lambda: director.set(RS1, 8), lambda: director.connect(RS1, 0)]
     done = director.run(RS1)
-    assert director.warnings == ["somebody else gave 198.51.100.11:80 of tcp 203.0.113.80:80 a weight while it was drained; it was set to 0 again"]
+    assert director.warnings == ["another program set the weight of 198.51.100.11:80 of tcp 203.0.113.80:80 while it was drained; it was set to 0 again"]
     assert len(done.values["commands"]) == 3 and director.weights() == [0, 2]
     director.run(RS1, state="restored")
     assert director.weights() == [8, 2]
@@ -221,7 +221,7 @@ def test_somebody_removes_it(director):
     director.connect(RS1, 2)
     director.sleeps = [lambda: director.set(RS1, None)]
     done = director.run(RS1)
-    assert director.warnings == ["198.51.100.11:80 of tcp 203.0.113.80:80: removed by somebody else while it was drained"]
+    assert director.warnings == ["198.51.100.11:80 of tcp 203.0.113.80:80 was removed by another program while it was drained"]
     assert [place["weight_now"] for place in done.values["places"]] == [None, 0]
 
 

@@ -139,5 +139,5 @@ def test_a_record_that_cannot_be_read_is_named(place):
     os.makedirs(os.path.dirname(place))
     with open(place, "w", encoding="utf-8") as stream:
         stream.write("{")
-    with pytest.raises(IpvsError, match="firewalld.json, the list of what is open in firewalld, cannot be read"):
+    with pytest.raises(IpvsError, match="firewalld.json, which lists the ports opened in firewalld, cannot be read"):
         _firewalld.read_record(place)

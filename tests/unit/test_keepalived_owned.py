@@ -118,7 +118,7 @@ def test_nobody_is_asked_where_nothing_changes(node, monkeypatch):
     assert asked == []
     node.run(_tasks.manage_service, **OTHER, scheduler="rr")
     assert asked == [None]
-    assert node.warnings == ["keepalived runs, and its configuration can't be read, so nobody knows which services are its own: /srv/k.conf: gone"]
+    assert node.warnings == ["keepalived runs, and its configuration can't be read, so it is unknown which services are its own: /srv/k.conf: gone"]
 
 
 def test_many_services_are_named_in_part(node):

@@ -159,7 +159,7 @@ def test_an_unknown_module_is_tried(tmp_path):
     assert node.task(check_mode=True, names=[["ip_vs", "ip_vs_old"]]).values["loaded"] == ["ip_vs"]
     assert "in a container" in node.warnings[0]
     assert node.task(names=["ip_vs"], load=False).values["modules"] == [{"name": "ip_vs", "state": "unknown", "persistent": True}]
-    assert "set kernel to the one that it boots" in node.warnings[1]
+    assert "set kernel to the one that the image boots" in node.warnings[1]
     node.result = (1, "", "modprobe: FATAL: Module ip_vs not found")
     with pytest.raises(IpvsError, match="Module ip_vs not found. The kernel .* in a container do this on its host"):
         node.task(names=["ip_vs"])

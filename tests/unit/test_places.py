@@ -116,7 +116,7 @@ def test_a_record_that_says_something_else(tmp_path, text):
     if text == "{}":
         assert record.read() == {}  # it says nothing
         return
-    with pytest.raises(IpvsError, match=r"drained.json is not a list of weights .* remove the file"):
+    with pytest.raises(IpvsError, match=r"drained.json was not written by ipvs_drain .* remove the file"):
         record.read()
 
 

@@ -296,7 +296,7 @@ def test_to_ipvsadm_takes_what_ipvs_info_returned():
         ([{"fwmark": 7, "schedular": "rr"}], "schedular.*Supported parameters include"),
         ([{"address": "198.51.100.1", "port": "http"}], "port.* int"),
         ([{"address": "198.51.100.1", "port": 80, "protocol": "icmp"}], "tcp, udp, sctp"),
-        ([{"fwmark": 7}, {"fwmark": 7}], r"services\[1\].fwmark: 'fwmark 7': this service stands in the list twice"),
+        ([{"fwmark": 7}, {"fwmark": 7}], r"services\[1\].fwmark: 'fwmark 7': this service is listed twice"),
         ([{"fwmark": 7}, {"address": "198.51.100.1", "port": 0}], r"services\[1\].port: 0: port 0 .* needs persistence"),
         ([{"fwmark": 7, "servers": [{"address": "198.51.100.1", "lower_threshold": 1}]}], r"services\[0\].servers\[0\].lower_threshold: 1"),
         ([{"fwmark": 7, "servers": [{"address": "198.51.100.1", "tunnel_type": "gre"}]}], "tunnel options need forward_method tun"),

@@ -110,7 +110,7 @@ def test_a_check_without_the_library_says_that_it_compares_nothing():
         _runner.run(module, action)
     assert not ended.value.failed
     assert ended.value.result == {"changed": False, "skipped": True, "differences": ["pyroute2 is not installed"], "commands": []}
-    assert len(module.warnings) == 1 and "nothing can be compared" in module.warnings[0]
+    assert len(module.warnings) == 1 and "the changes cannot be determined" in module.warnings[0]
 
 
 def test_a_bug_stays_a_bug():

@@ -19,10 +19,10 @@ def node(monkeypatch):
 
 
 def test_a_server_whose_service_is_missing(node):
-    with pytest.raises(IpvsError, match="service tcp 203.0.113.80:80: there is no such virtual service; make it first"):
+    with pytest.raises(IpvsError, match="service tcp 203.0.113.80:80: there is no such virtual service; create it first"):
         node.run(_tasks.manage_server, **SERVER)
     answer = node.check(_tasks.manage_server, **SERVER, forward_method="nat")
-    assert answer.changed and "an earlier task may make it" in node.warnings[0]
+    assert answer.changed and "an earlier task may create it" in node.warnings[0]
     assert answer.values["commands"] == ["ipvsadm -a -t 203.0.113.80:80 -r 198.51.100.11:80 -m -w 1"]
     with pytest.raises(OptionError, match="port: 81"):
         node.check(_tasks.manage_server, **SERVER, port=81)
@@ -43,7 +43,7 @@ def test_a_server_that_goes_and_comes_while_it_is_drained(node):
     node.kernel.connections = connections
     answer = node.run(_tasks.manage_server, **SERVER, state="drained", drain_timeout=0)
     assert not answer.changed and answer.values["server"] is None
-    assert "removed by somebody else" in node.warnings[0]
+    assert "removed by another program" in node.warnings[0]
 
 
 DRAIN = dict(SERVER, state="drained", drain_timeout=0)
@@ -71,7 +71,7 @@ def test_a_weight_that_comes_back_while_draining_is_taken_once_more(node):
     assert answer.values["server"]["weight"] == node.kernel.table[IDENT].servers[SERVER_ID].weight == 0
     assert answer.values["commands"] == ["ipvsadm -e -t 203.0.113.80:80 -r 198.51.100.11:80 -m -w 0"] * 2
     assert "-w 1" in answer.before and "-w 0" in answer.after
-    assert node.warnings == ["somebody else gave 198.51.100.11:80 of tcp 203.0.113.80:80 a weight while it was drained; it was set to 0 again"]
+    assert node.warnings == ["another program set the weight of 198.51.100.11:80 of tcp 203.0.113.80:80 while it was drained; it was set to 0 again"]
 
 
 @pytest.mark.parametrize("state", ["drained", "absent"])

@@ -236,7 +236,7 @@ def test_mistakes_are_told_before_anything_is_touched(node, settings, text):
 
 @pytest.mark.parametrize(
     "path, text, words",
-    [("60.conf", None, "full path"), ("/etc/sysctl.d/60", None, "ends in .conf"), (None, "net.ipv4.ip_forward = 1\n", "holds what others wrote")],
+    [("60.conf", None, "full path"), ("/etc/sysctl.d/60", None, "ends in .conf"), (None, "net.ipv4.ip_forward = 1\n", "another program wrote this file")],
 )
 def test_a_path_that_cannot_be_meant(node, path, text, words):
     if text:
@@ -292,7 +292,7 @@ def test_a_value_that_the_kernel_makes_another_of(node):
             node[key] = "4096"
 
     node.meddle = clamp
-    with pytest.raises(IpvsError, match="net.ipv4.vs.conn_reuse_mode: '99999': the kernel makes 4096 of it. The rest was undone"):
+    with pytest.raises(IpvsError, match="net.ipv4.vs.conn_reuse_mode: '99999': the kernel changes it to 4096; give that value. The rest was undone"):
         node.run({"net.ipv4.ip_forward": 1, "net.ipv4.vs.conn_reuse_mode": 99999})
     assert node.state() == before
 

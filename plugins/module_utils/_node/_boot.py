@@ -119,7 +119,7 @@ def recorded(owner):
     try:
         return _network_lines.parse(_own_files.read(owner.path).text or "")
     except _network_lines.BadLine as error:
-        raise IpvsError("%s: %s; remove that line, which no module has written" % (owner.path, error)) from error
+        raise IpvsError("%s: %s; remove that line, which this collection did not write" % (owner.path, error)) from error
 
 
 def render(owner, lines, comments=()):

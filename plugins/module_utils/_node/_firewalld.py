@@ -139,7 +139,9 @@ def read_record(path=RECORD):
     try:
         return json.loads(text) if text else {}
     except ValueError as error:
-        raise IpvsError("%s, the list of what is open in firewalld, cannot be read: %s; remove the file and close by hand" % (path, error)) from error
+        raise IpvsError(
+            "%s, which lists the ports opened in firewalld, cannot be read: %s; close these ports with firewall-cmd and remove the file" % (path, error)
+        ) from error
 
 
 def _write_record(opened, path, context):

@@ -33,9 +33,9 @@ def check(given, kernel, context, option="options"):
     for module, values in given.items():
         where = "%s.%s" % (option, module)
         if not NAME.match(str(module)):
-            raise OptionError(option, module, "give the name of a kernel module, as in ip_vs")
+            raise OptionError(option, module, "give the name of a kernel module, such as ip_vs")
         if not isinstance(values, dict):
-            raise OptionError(where, values, "give the options of this module with their values, as in {conn_tab_bits: 18}")
+            raise OptionError(where, values, "give the options of this module with their values, such as {conn_tab_bits: 18}")
         name = kernel.canonical(str(module))
         mine = wanted.setdefault(name, {})
         for key, value in values.items():

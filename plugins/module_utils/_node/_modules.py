@@ -135,19 +135,19 @@ def _check_kernel(options, kernel):
     if kernel.running:
         return
     if options["load"]:
-        raise OptionError("kernel", kernel.release, "only modules of the running kernel (%s) can be loaded; set load: false" % os.uname().release)
+        raise OptionError("kernel", kernel.release, "only modules of the running kernel (%s) can be loaded: set load: false" % os.uname().release)
     if options["state"] == "present" and not kernel.lists().readable:
         raise OptionError(
             "kernel",
             kernel.release,
-            "there are no module lists in /lib/modules/%s; installed kernels: %s" % (kernel.release, ", ".join(kernel.releases()) or "none"),
+            "there is no list of modules in /lib/modules/%s; installed kernels: %s" % (kernel.release, ", ".join(kernel.releases()) or "none"),
         )
 
 
 def _read_file(path, option, example):
     """The text of a file of modules-load.d or modprobe.d, None where it is not there."""
     if not os.path.isabs(path) or not path.endswith(".conf"):
-        raise OptionError(option, path, "give a full path that ends in .conf, as in " + example)
+        raise OptionError(option, path, "give a full path that ends in .conf, such as " + example)
     if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
         return ""  # /dev/null or the like, at the end of a link: nothing is listed, and a pipe would keep us waiting
     try:
@@ -167,7 +167,7 @@ def _check_writable(path, option):
     if not os.path.isdir(directory):
         raise OptionError(option, path, "there is no directory %s" % directory)
     if not os.access(directory, os.W_OK):
-        raise OptionError(option, path, "this user can't write there: use become")
+        raise OptionError(option, path, "this user has no permission to write there: use become")
 
 
 def _wishes(options):
@@ -177,14 +177,14 @@ def _wishes(options):
         alternatives = entry if isinstance(entry, list) else [entry]
         for name in alternatives:
             if not isinstance(name, str) or not _modprobe.NAME.match(name):
-                raise OptionError(option, name, "give the name of a kernel module, as in ip_vs_rr, or a list of such names")
+                raise OptionError(option, name, "give the name of a kernel module, such as ip_vs_rr, or a list of such names")
         if not alternatives:
             raise OptionError(option, entry, "give at least one name")
         wishes.append(Wish(option, tuple(_modprobe.normal(name) for name in alternatives)))
     for index, scheduler in enumerate(options["schedulers"] or []):
         option = "schedulers[%d]" % index
         if not _modprobe.NAME.match(scheduler):
-            raise OptionError(option, scheduler, "give the name of a scheduler, as in rr")
+            raise OptionError(option, scheduler, "give the name of a scheduler, such as rr")
         wishes.append(Wish(option, (_kmod.module_of("scheduler", _modprobe.normal(scheduler)),), "scheduler"))
     return wishes
 
@@ -208,7 +208,7 @@ def _choose(wishes, kernel, options, context):
     unknown = [name for name in names if kernel.state(name) == "unknown"]
     # Otherwise modprobe finds out.
     if unknown and (context.check_mode or not options["load"]):
-        context.warn(kernel.missing_hint(unknown) + ("" if options["load"] else "; in an image build, set kernel to the one that it boots"))
+        context.warn(kernel.missing_hint(unknown) + ("" if options["load"] else "; in an image build, set kernel to the one that the image boots"))
     return names, outdated
 
 

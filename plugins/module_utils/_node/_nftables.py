@@ -225,7 +225,7 @@ def as_listed(text, context):
     script = '"$0" --file - && exec "$0" --stateless list table %s' % TABLE
     status, output, errors = context.run_command(["unshare", "--net", "sh", "-c", script, installed()], data=text)
     if status:
-        raise IpvsError("this node does not take the rules for nftables: %s" % _brief(errors))
+        raise IpvsError("this node rejects the nftables rules: %s" % _brief(errors))
     return output
 
 

@@ -97,7 +97,7 @@ def _check_path(path, found):
     if not os.path.isabs(path) or not path.endswith(".conf"):
         raise OptionError("path", path, "give a full path that ends in .conf, such as /etc/sysctl.d/60-ipvs-director.conf")
     if found.text and not found.text.startswith(_OURS):
-        raise OptionError("path", path, "this file holds what others wrote, and would be replaced; give another path, or remove the file")
+        raise OptionError("path", path, "another program wrote this file; give another path, or remove the file")
 
 
 def _targets(wishes, coming, option, root):
@@ -191,7 +191,7 @@ def _settle(plan, failed, context, root):
     for key, value in plan.settings.items():
         now = _sysctls.read(key, root)
         if now not in (None, value):
-            raise OptionError("%s.%s" % (plan.option, key), value, "the kernel makes %s of it" % now)
+            raise OptionError("%s.%s" % (plan.option, key), value, "the kernel changes it to %s; give that value" % now)
 
 
 def _undo(done, plan, context, root):

@@ -43,7 +43,7 @@ def state(name, context):
     active = running() and is_active(name, context)
     there = bool(enabled) and enabled != "not-found"
     if enabled.startswith("masked"):
-        raise IpvsError("%s is masked, and what it does at boot is needed: systemctl unmask %s" % (name, name))
+        raise IpvsError("%s is masked, but it is needed at boot: run systemctl unmask %s" % (name, name))
     return Unit(name, there, enabled in ("enabled", "enabled-runtime", "static", "generated", "alias", "indirect"), active)
 
 

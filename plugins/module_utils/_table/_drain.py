@@ -84,7 +84,7 @@ def wait_for_leaving(kernel, servers, timeout, context):
     if outcome == TIMED_OUT:
         context.warn(
             "drain_timeout: %s seconds have passed and the servers that are no longer listed still had %d active connections; "
-            "they were removed all the same" % (timeout, seen[1].active)
+            "they were removed anyway" % (timeout, seen[1].active)
         )
 
 

@@ -42,7 +42,7 @@ class Keepalived:
         if self._services is None:
             self._services, problems = _owners.keepalived_services(self.netns)
             for problem in problems:
-                self.context.warn("keepalived runs, and its configuration can't be read, so its services are drained like those of nobody: " + problem)
+                self.context.warn("keepalived runs, and its configuration can't be read, so its services are drained as if keepalived did not run: " + problem)
         return self._services
 
     def set(self, addresses, drained):

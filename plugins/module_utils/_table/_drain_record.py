@@ -71,7 +71,7 @@ class Record:
             raise IpvsError("%s: %s" % (self.path, error.strerror)) from error
         except (ValueError, TypeError, KeyError, AttributeError, IpvsError) as error:
             raise IpvsError(
-                "%s is not a list of weights that ipvs_drain has written (%s: %s). Set the weights of the drained servers by ipvs_server "
+                "%s was not written by ipvs_drain (%s: %s). Set the weights of the drained servers by ipvs_server "
                 "and remove the file." % (self.path, type(error).__name__, error)
             ) from error
 

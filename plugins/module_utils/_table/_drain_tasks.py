@@ -36,7 +36,7 @@ def _addresses(given):
     if given is None:
         return None
     if not given:
-        raise OptionError("addresses", given, "name at least one address of a real server")
+        raise OptionError("addresses", given, "give the address of at least one real server")
     return {_literals.normal_address(each, "addresses[%d]" % index) for index, each in enumerate(given)}
 
 
@@ -171,8 +171,8 @@ class _Draining(_Task):
             left = self._wait_for_weights(self.told, lambda weight: not weight, _drain_keepalived.PATIENCE)
         if left:
             raise IpvsError(
-                "keepalived was told to drain %s, and has not taken the weight away within %d seconds. Find out whether it works: "
-                "ipvs_keepalived_info. It stays told. Run it again to set the weight to 0 all the same, or with state: restored to take it back."
+                "keepalived has not set the weight of %s to 0 within %d seconds, although it was asked to. Find out with ipvs_keepalived_info "
+                "whether it works. The request stays: run this again to set the weight to 0 anyway, or with state: restored to withdraw it."
                 % (_listed(left, "places"), _drain_keepalived.PATIENCE),
                 changed=self.changed,
                 drained=False,
@@ -186,8 +186,8 @@ class _Draining(_Task):
         bereft = [] if self.options["allow_empty"] else _places.bereft(table, self.addresses)
         if bereft:
             raise IpvsError(
-                "Nothing would be left that takes connections of %s. Put another server back first (those with weight 0 take none), or set "
-                "allow_empty: true to take it out nevertheless." % _listed(bereft, "services"),
+                "No server would accept new connections of %s. Restore another server first (one with weight 0 gets none), or set "
+                "allow_empty: true to drain it anyway." % _listed(bereft, "services"),
                 bereft=[_model.id_options(service) for service in bereft],
             )
         self.told = self.keepalived.weights(places)
@@ -218,7 +218,7 @@ class _Draining(_Task):
         limit, timeout, interval = (self.options[name] for name in ("drain_connections", "drain_timeout", "drain_interval"))
 
         def reset(places):
-            self.context.warn("somebody else gave %s a weight while it was drained; it was set to 0 again" % _listed(places, "places"))
+            self.context.warn("another program set the weight of %s while it was drained; it was set to 0 again" % _listed(places, "places"))
             self._take_out()
 
         there = self._look(self.weights)
@@ -228,7 +228,7 @@ class _Draining(_Task):
             raise _session.after_failure(self.done, error) from error
         gone = [place for place in there if place not in seen]
         if gone:
-            self.context.warn("%s: removed by somebody else while it was drained" % _listed(gone, "places"))
+            self.context.warn("%s was removed by another program while it was drained" % _listed(gone, "places"))
         if outcome == _drain.DRAINED:
             return seen
         if outcome == _drain.TIMED_OUT:
@@ -265,7 +265,7 @@ class _Restoring(_Task):
             self.coming = drained if self.addresses is None else drained & self.addresses
             if chosen and isinstance(self.kernel, _session.NoKernel):
                 raise IpvsError(
-                    "IPVS is not loaded, so there is nothing to give weights back to; the record of %s stays. Have the table restored first."
+                    "IPVS is not loaded, so no weight can be restored; the record of %s stays. Restore the table first."
                     % _listed(sorted(chosen, key=_places.order), "places")
                 )
             self._reconcile(lambda table: self._plan(table, chosen))

@@ -72,7 +72,7 @@ class Desired(NamedTuple):
 def manage_firewall(options, context):
     """What ``ipvs_firewall`` does. ``options``: its options; returns an Answer."""
     if options["netns"] and options["persist"]:
-        raise OptionError("netns", options["netns"], "the boot restores the rules of the machine's own namespace only: set persist to false")
+        raise OptionError("netns", options["netns"], "only the rules of the initial network namespace are restored at boot: set persist to false")
     with _netns.inside(options["netns"]):
         return _manage(options, context)
 
@@ -117,7 +117,7 @@ def _kept(text, context):
     if text is None and not files:
         return files, []
     if not _programs.find("systemctl"):
-        raise IpvsError("the boot restores the rules by a unit of systemd, which is not on this node: set persist to false")
+        raise IpvsError("systemd, which restores the rules at boot, does not run on this node: set persist to false")
     return files, [_units.state(name, context) for name in _TEXTS]
 
 

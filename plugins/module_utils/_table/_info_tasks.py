@@ -23,7 +23,7 @@ def zero_counters(options, context):
         if ident and ident not in found:
             if not context.check_mode:
                 raise _session.no_service(ident)
-            context.warn(f"service {ident} isn't there; an earlier task may make it, with its counters at zero")
+            context.warn(f"service {ident} does not exist yet; an earlier task may create it, with its counters at zero")
         return {each: counters for each, counters in found.items() if _matches(each, criteria)}
 
     with _session.open_kernel(options, context, load=False) as kernel:

@@ -61,7 +61,7 @@ class Owned:
         if self._services is None:
             self._services, problems = _owners.keepalived_services(self._netns)
             for problem in problems:
-                self._context.warn("keepalived runs, and its configuration can't be read, so nobody knows which services are its own: " + problem)
+                self._context.warn("keepalived runs, and its configuration can't be read, so it is unknown which services are its own: " + problem)
         return self._services
 
 

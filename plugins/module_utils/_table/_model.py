@@ -320,7 +320,7 @@ def entry_wish(options, path=""):
         where = "%sservers[%d]." % (path, index)
         server = server_wish(server_options, service.id, where)
         if server.id in servers:
-            raise OptionError(where + "address", str(server.id), "this server stands in the list twice; give each server once")
+            raise OptionError(where + "address", str(server.id), "this server is listed twice; list each server once")
         servers[server.id] = server
     return Entry(service, servers)
 
@@ -333,7 +333,7 @@ def table_wish(services, path="services"):
         entry = entry_wish(options, where)
         if entry.service.id in table:
             option = "fwmark" if entry.service.id.fwmark else "address"
-            raise OptionError(where + option, str(entry.service.id), "this service stands in the list twice; give each service once")
+            raise OptionError(where + option, str(entry.service.id), "this service is listed twice; list each service once")
         table[entry.service.id] = entry
     return table
 

@@ -80,7 +80,7 @@ class _Reader:
         if '"' in line.text or "'" in line.text:
             quoted = [index for index, word in enumerate(line.words) if '"' in word or "'" in word]
             if quoted:
-                raise line.error(quoted[0], "rules have no quotes, and ipvsadm takes them for part of the word: leave them out")
+                raise line.error(quoted[0], "rules have no quotes, and ipvsadm takes them for part of the word: remove them")
         loose = _rules_words.scan(line)
         if line.command is None:
             raise line.error(0, _rules_words.NO_COMMAND)
@@ -88,7 +88,7 @@ class _Reader:
             self._set(line, loose)
             return
         if loose:
-            raise line.error(loose[0], "this word belongs to no option")
+            raise line.error(loose[0], "this word does not belong to any option")
         self._commands[line.command.name](line)
 
     # services
@@ -281,7 +281,7 @@ def _service_options(line, option, word, index):
             mark = 2**32 - mark if 0 < mark <= 2**31 else 0
         return {"fwmark": mark, "family": "ipv6" if six else "ipv4"}
     if six:
-        raise line.error(six[2], "-6 goes with -f; an address tells its family itself")
+        raise line.error(six[2], "-6 is only valid with -f; the family of an address is known")
     protocol = {"-t": "tcp", "-u": "udp"}.get(option.name, "sctp")
     address, port = _address_and_port(line, word, index, protocol)
     return {"address": address, "port": port or 0, "protocol": protocol}

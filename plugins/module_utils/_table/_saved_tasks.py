@@ -51,8 +51,8 @@ def _check_program(context):
     if _programs.find("ipvsadm"):
         return
     if not context.check_mode:
-        raise IpvsError("ipvsadm is not on this node, and it is what restores the table at boot: install the package ipvsadm")
-    context.warn("ipvsadm is not on this node yet; an earlier task may install it")
+        raise IpvsError("ipvsadm, which restores the table at boot, is not installed: install the package ipvsadm")
+    context.warn("ipvsadm is not installed yet; an earlier task may install it")
 
 
 def _snapshot(options, wanted, context):
@@ -67,7 +67,7 @@ def _snapshot(options, wanted, context):
         if wanted is not None and ident not in wanted:
             continue
         if ident.protocol not in (0,) + tuple(_model.PROTOCOLS.values()):
-            context.warn(f"service {ident}: ipvsadm has no word for its protocol, so it is not saved")
+            context.warn(f"service {ident}: ipvsadm does not support its protocol, so it is not saved")
             continue
         kept[ident] = entry
     return kept, _saved.render(kept, timeouts, daemons)

@@ -120,4 +120,4 @@ def after_failure(done, error):
 
 def no_service(ident):
     """The error for a server or counters of a virtual service that is not there."""
-    return IpvsError(f"service {ident}: there is no such virtual service; make it first, with ipvs_service")
+    return IpvsError(f"service {ident}: there is no such virtual service; create it first, with ipvs_service")

@@ -87,7 +87,7 @@ def overlay_daemon(wish, current=None):
     base = current or DAEMON_DEFAULTS
     merged = Daemon(*[old if new is None else new for new, old in zip(wish, base)])
     if merged.interface is None:
-        raise OptionError("interface", None, "no %s sync daemon runs: give the interface it shall use" % wish.role)
+        raise OptionError("interface", None, "no %s sync daemon runs: set interface to start one" % wish.role)
     if merged.max_length is not None:
         headers = 48 if ":" in merged.multicast_group else 28
         shortest = 1024 if merged.role == "backup" else 1

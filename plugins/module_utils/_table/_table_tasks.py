@@ -116,7 +116,7 @@ def _saved_services(options):
     if not options["prune_saved"]:
         return set()
     if options["netns"] is not None:
-        raise OptionError("prune_saved", True, "the saved table is that of the namespace that the node boots into; leave netns out")
+        raise OptionError("prune_saved", True, "only the table of the initial network namespace is restored at boot; omit netns")
     return set(_saved.read() or ())
 
 
@@ -175,9 +175,9 @@ def _table_wish(options):
         return wanted, {ident: "services[%d]." % index for index, ident in enumerate(wanted)}
     rules = _rules_reader.parse(options["rules"])
     if rules.clears:
-        raise OptionError("rules", "-C", "a table is not cleared by its rules; to remove what they don't name set prune")
+        raise OptionError("rules", "-C", "-C is not supported here; to remove the services that the rules do not name, set prune")
     if rules.timeouts is not None or rules.daemons:
-        raise OptionError("rules", "--set or --start-daemon", "take these out; ipvs_timeouts and ipvs_sync_daemon set them")
+        raise OptionError("rules", "--set or --start-daemon", "remove these lines; ipvs_timeouts and ipvs_sync_daemon manage these settings")
     wanted = {}
     for ident, entry in rules.table.items():
         wanted[ident] = entry._replace(servers={server.id: _without_tunnel(server) for server in entry.servers.values()})

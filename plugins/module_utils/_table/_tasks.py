@@ -44,7 +44,7 @@ def manage_server(options, context):
     wish = _model.server_wish(options, ident)
     drain = _drain_settings(options)
     if state == "drained" and wish.weight:
-        raise OptionError("weight", wish.weight, "state drained sets the weight to 0; leave weight out")
+        raise OptionError("weight", wish.weight, "state drained sets the weight to 0; omit weight")
     if state == "absent":
         wish = _model.Server(wish.id)
     values = {"service": _model.id_options(ident)}
@@ -114,7 +114,7 @@ def _server_plan(ident, wish, owned, absent=False):
 def _server_without_service(ident, wish, context, values):
     if not context.check_mode:
         raise _session.no_service(ident)
-    context.warn(f"service {ident} isn't there; an earlier task may make it, so the server counts as added")
+    context.warn(f"service {ident} does not exist yet; an earlier task may create it, so the server is reported as added")
     server = _model.overlay_server(wish)
     _model.check_server(server, ident, wish)
     entry = _model.Entry(_model.overlay_service(_model.Service(ident)), {server.id: server})
@@ -156,7 +156,7 @@ def _drain_server(kernel, read, ident, wish, drain, context, values, owned):
 
     def reset():
         nonlocal plan
-        context.warn("somebody else gave %s of %s a weight while it was drained; it was set to 0 again" % (wish.id, ident))
+        context.warn("another program set the weight of %s of %s while it was drained; it was set to 0 again" % (wish.id, ident))
         plan = _session.joined(plan, reconcile(kernel, read, _drain_plan(ident, wish, owned), False))
 
     if not plan.after:
@@ -170,7 +170,7 @@ def _drain_server(kernel, read, ident, wish, drain, context, values, owned):
             raise _session.after_failure(plan, error) from error
     values["connections"] = dict(seen[1]._asdict()) if seen else None
     if outcome == _drain.GONE:
-        context.warn("%s of %s was removed by somebody else while it was drained" % (wish.id, ident))
+        context.warn("%s of %s was removed by another program while it was drained" % (wish.id, ident))
         return plan._replace(after={})
     if outcome == _drain.DRAINED:
         return plan

@@ -32,7 +32,7 @@ def run(module, action):
         text = missing_required_lib("%s (Debian, Ubuntu, Fedora: %s)" % (error.library, error.package))
         if module.check_mode:
             # An earlier task may be about to install it, as on a fresh node.
-            module.warn("%s Without it nothing can be compared." % text)
+            module.warn("%s Without it, the changes cannot be determined." % text)
             module.exit_json(changed=False, skipped=True, differences=["%s is not installed" % error.library], commands=[])
         module.fail_json(msg=text, exception=error.trace)
     except IpvsError as error:
