@@ -72,7 +72,8 @@ def parser():
 
 
 def choose_kernel(verb):
-    verb.add_argument("--kernel", choices=kernels.NAMES, default=kernels.DEBIAN, help="%(default)s, or one with nftables, built when first asked for")
+    words = "%(default)s: this box's; nft: with nftables; trixie, sid: of that Debian; made when first asked for"
+    verb.add_argument("--kernel", choices=kernels.NAMES, default=kernels.DEBIAN, help=words)
 
 
 def run(arguments):

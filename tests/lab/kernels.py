@@ -1,11 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The kernels of the lab: Debian's user-mode-linux, and one of our own that has nftables besides, built when it is first asked for."""
+"""The kernels of the lab: user-mode-linux of this box's Debian and of newer ones, and one of our own that has nftables besides.
+
+Those that this box does not have are fetched or built when they are first asked for.
+"""
 from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 import shutil
+import struct
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -13,11 +19,19 @@ from typing import NamedTuple
 from . import host
 
 DEBIAN, NFT = "debian", "nft"
-NAMES = (DEBIAN, NFT)
+NEWER = ("trixie", "sid")  # suites of Debian: Linux 6.12, and what is newest on the day it is fetched
+NAMES = (DEBIAN, NFT, *NEWER)
 MAKING = Path(__file__).resolve().parent / "kernel"
 SUITE = "bookworm"  # its C library is old enough for every box that the lab runs on
 SOURCE = "linux-source-6.1"
 TOOLS = ["bc", "bison", "flex", "gcc", "kmod", "libc6-dev", "make", "xz-utils", SOURCE]
+OLD_MIRROR = '--aptopt=Acquire::Check-Valid-Until "false"'  # a mirror's copy of sid may be older than the week for which its signature vouches
+FETCHED = ["--variant=extract", OLD_MIRROR, "--include=user-mode-linux"]
+PROGRAM, MODULES, LIBRARIES, LOADER = "usr/bin/linux.uml", "usr/lib/uml/modules", "usr/lib/x86_64-linux-gnu", "ld-linux-x86-64.so.2"
+LAUNCHER = """\
+#!/bin/sh
+LD_LIBRARY_PATH={libraries} exec {program} "$@"
+"""
 FOR_BUILDING = {"mmdebstrap": "mmdebstrap", "unshare": "util-linux"}
 
 
@@ -31,19 +45,73 @@ class Kernel(NamedTuple):
 
 
 def kernel(name=DEBIAN):
-    """The Kernel of this name. NFT is found in the cache, or built there (one build at a time on this box)."""
+    """The Kernel of this name. All but DEBIAN are found in the cache, or made there (one at a time on this box)."""
     if name == DEBIAN:
         host.need({host.KERNEL: host.FOR_RUN[host.KERNEL]})
         release = host.kernel_release()
         return Kernel(name, Path(host.find(host.KERNEL)), host.MODULES / release, release)
-    if name != NFT:
+    if name not in NAMES:
         raise host.LabError(f"no kernel {name}: there are {', '.join(NAMES)}")
-    path = host.cache_dir() / f"kernel-{recipe()}"
+    path = host.cache_dir() / (f"kernel-{recipe()}" if name == NFT else f"kernel-{name}-{packaged_recipe()}")
     if not path.exists():
-        with host.Lock(host.user_dir() / "lock.kernel", "another process builds a kernel: waiting for it"):
+        with host.Lock(host.user_dir() / "lock.kernel", "another process makes a kernel: waiting for it"):
             if not path.exists():
-                build(path)
+                if name == NFT:
+                    build(path)
+                else:
+                    fetch(name, path)
     return Kernel(name, path / "linux", next((path / "modules").iterdir()), path.name)
+
+
+def packaged_recipe():
+    """A short hash of how a newer Debian's kernel is unpacked."""
+    return hashlib.sha256(repr((FETCHED, LAUNCHER)).encode()).hexdigest()[:8]
+
+
+def fetch(suite, path):
+    """Unpack SUITE's user-mode-linux into the folder PATH, with the C library that it needs and this box may not have."""
+    root = os.geteuid() == 0
+    host.need({**FOR_BUILDING, **({} if root else host.FOR_IMAGES_OF_A_USER)})
+    host.say(f"fetching the kernel of Debian {suite} (once) ...")
+    with tempfile.TemporaryDirectory(dir="/var/tmp", prefix="lvs-ipvs-lab-kernel.") as scratch:
+        place = Path(scratch)
+        archive = place / "tree.tar"
+        command = [host.find("mmdebstrap"), "--quiet", f"--mode={'root' if root else 'unshare'}", *FETCHED, suite, str(archive)]
+        done = host.run_leashed(command, env={**os.environ, "TMPDIR": scratch}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        if done.returncode:
+            raise host.LabError(f"fetching the kernel of {suite} failed:\n{done.stdout.decode(errors='replace')[-3000:].strip()}")
+        wanted = [f"./{folder}" for folder in (PROGRAM, MODULES, LIBRARIES)]
+        subprocess.run(["tar", "-xf", archive, "--no-same-owner", "-C", place, *wanted], check=True)
+        new = path.with_name(f"{path.name}.new")
+        shutil.rmtree(new, ignore_errors=True)
+        new.mkdir()
+        shutil.copytree(place / LIBRARIES, new / "lib", symlinks=True)
+        shutil.copytree(place / MODULES, new / "modules")
+        program = (place / PROGRAM).read_bytes()
+        # The paths are those that the folder has in the end.
+        (new / "program").write_bytes(with_loader(program, str(path / "lib" / LOADER)))
+        (new / "linux").write_text(LAUNCHER.format(libraries=shlex.quote(str(path / "lib")), program=shlex.quote(str(path / "program"))))
+        for name in ("program", "linux"):
+            (new / name).chmod(0o755)
+        os.rename(new, path)
+
+
+def with_loader(program, loader):
+    """An ELF program of 64 bits that starts with this dynamic loader.
+
+    A loader that is given the program as its argument lies where the kernel expects its own memory. The path is appended: the
+    system reads it from the file, at the place that the header PT_INTERP names.
+    """
+    pt_interp = 3
+    data = bytearray(program)
+    (headers,), (size, count) = struct.unpack_from("<Q", data, 32), struct.unpack_from("<HH", data, 54)
+    for header in range(headers, headers + size * count, size):
+        if struct.unpack_from("<I", data, header)[0] == pt_interp:
+            text = os.fsencode(loader) + b"\0"
+            struct.pack_into("<Q", data, header + 8, len(data))
+            struct.pack_into("<Q", data, header + 32, len(text))
+            return bytes(data + text)
+    raise host.LabError("a kernel that names no dynamic loader: it is not Debian's user-mode-linux")
 
 
 def recipe():

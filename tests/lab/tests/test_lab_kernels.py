@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The kernel with nftables: how it is found and built, and what it can do."""
+"""The kernels that this box does not have: how they are found and made, and what they can do."""
 from __future__ import annotations
 
+import struct
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -33,7 +35,7 @@ def test_debians_kernel_asks_for_no_build(monkeypatch):
 
 
 def test_a_kernel_that_is_not_there_is_named():
-    with pytest.raises(LabError, match="no kernel xen: there are debian, nft"):
+    with pytest.raises(LabError, match="no kernel xen: there are debian, nft, trixie, sid"):
         kernels.kernel("xen")
     with pytest.raises(LabError, match="unknown option 'kernel=xen'"):
         Machine.parse("m1:kernel=xen")
@@ -56,6 +58,50 @@ def test_a_line_that_the_source_does_not_take_ends_the_build(tmp_path):
     done = subprocess.run(command, env={"PATH": f"{tmp_path}/bin:/usr/bin:/bin"}, capture_output=True, text=True, check=False)
     assert done.returncode == 1 and "CONFIG_B=y" in done.stderr and "CONFIG_A" not in done.stderr
     assert not list(out.iterdir())
+
+
+def test_a_program_starts_with_the_loader_that_it_is_given(tmp_path):
+    """This box's own, at another path; what the program prints tells that it ran."""
+    echo = Path("/bin/echo").read_bytes()
+    loader = subprocess.run(["sh", "-c", "ldd /bin/echo | grep -o '/.*ld-linux[^ ]*'"], capture_output=True, text=True, check=True).stdout.strip()
+    other = tmp_path / "a folder that is longer than the place for the path in the program" / "loader"
+    other.parent.mkdir()
+    other.symlink_to(loader)
+    program = tmp_path / "program"
+    program.write_bytes(kernels.with_loader(echo, str(other)))
+    program.chmod(0o755)
+    assert subprocess.run([program, "it ran"], capture_output=True, text=True, check=True).stdout == "it ran\n"
+    other.unlink()
+    with pytest.raises(FileNotFoundError):
+        subprocess.run([program], check=False)
+    with pytest.raises(LabError, match="no dynamic loader"):
+        kernels.with_loader(echo[:54] + struct.pack("<HH", 56, 0), "/loader")
+
+
+def test_a_newer_debians_kernel_is_fetched_once_for_how_it_is_unpacked(tmp_path, monkeypatch):
+    monkeypatch.setenv("LVS_LAB_CACHE", str(tmp_path))
+    fetched = []
+
+    def fetch(suite, path):
+        (path / "modules/6.12.1").mkdir(parents=True)
+        fetched.append(suite)
+
+    monkeypatch.setattr(kernels, "fetch", fetch)
+    first, second = kernels.kernel("trixie"), kernels.kernel("trixie")
+    assert first == second and fetched == ["trixie"]
+    assert (first.binary.name, first.modules.name) == ("linux", "6.12.1") and "trixie" in first.key
+    assert kernels.kernel("sid") != first and fetched == ["trixie", "sid"]
+
+
+@pytest.mark.parametrize("name", kernels.NEWER)
+def test_one_command_on_a_newer_kernel_has_ipvs_and_its_modules(name):
+    script = "uname -r && modprobe ip_vs_mh && ipvsadm -A -f 7 -s sh && ipvsadm -S -n"
+    command = [sys.executable, "-m", "tests.lab", "run", "--kernel", name, "--", "sh", "-c", script]
+    done = subprocess.run(command, cwd=host.CHECKOUT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    release, rule = done.stdout.splitlines()
+    assert release == kernels.kernel(name).modules.name and rule == "-A -f 7 -s sh"
+    assert [int(number) for number in release.split(".")[:2]] > [6, 11]
 
 
 @pytest.mark.nft
