@@ -11,11 +11,6 @@ apt_install = { \
     $(APT_GET) update --quiet && $(APT_GET) install --yes --no-install-recommends $(1); }
 VENV := .venv/bin/python
 
-# pyroute2 as Debian 12 has it, and the oldest that the collection supports. The newest is in .venv.
-OLD_PYROUTE2 := .cache/pyroute2-0.6.13 .cache/pyroute2-0.7.2
-CONTROLLERS := .cache/ansible-core-2.17.14 .cache/ansible-core-2.18.19
-# It wants a newer Python than Debian 12 has, so it is installed, and run, on Debian 13.
-NEWEST := .cache/ansible-core-2.21.5
 # The whole of the package ansible, for its collection kubernetes.core.
 KUBE := .cache/kube-venv
 # galaxy-importer, ansible-builder and what else a release goes through.
@@ -34,7 +29,7 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: deps
-deps: .venv/.stamp $(COLLECTION) $(OLD_PYROUTE2) ## Install what the tests and the demo need into .venv and .cache
+deps: .venv/.stamp $(COLLECTION) ## Install what the tests and the demo need into .venv and .cache
 
 .PHONY: lab
 lab: deps ## Install what the lab needs: a real IPVS kernel, and whole machines
@@ -50,11 +45,11 @@ demo: lab ## A director and two real servers, set up and shown at work; KEEP=1 l
 	@$(VENV) tests/demo.py $(if $(KEEP),--keep)
 
 .PHONY: test
-test: tools $(CONTROLLERS) $(NEWEST) $(KUBE) $(GALAXY) $(DOCS) ## What is tested, in about half an hour
+test: tools environments $(KUBE) $(GALAXY) $(DOCS) ## What is tested, in about half an hour
 	$(VENV) tests/run.py
 
 .PHONY: test-all
-test-all: tools $(CONTROLLERS) $(NEWEST) $(KUBE) $(GALAXY) $(DOCS) ## Everything that is tested, with what takes too long for make test
+test-all: tools all-environments $(KUBE) $(GALAXY) $(DOCS) ## Everything that is tested, with what takes too long for make test
 	$(VENV) tests/run.py all
 
 .PHONY: test-fast
@@ -70,7 +65,7 @@ test-integration: tools ## Modules on a real IPVS kernel
 	$(VENV) tests/run.py integration integration-keepalived integration-node
 
 .PHONY: test-machines
-test-machines: lab $(NEWEST) ## Playbooks on whole machines
+test-machines: lab environments ## Playbooks on whole machines
 	$(VENV) tests/run.py machines
 
 .PHONY: molecule
@@ -125,23 +120,15 @@ $(COLLECTION):
 	@mkdir -p $(@D)
 	@ln -sfn ../../../.. $@
 
-$(OLD_PYROUTE2): .cache/pyroute2-%: | .venv/.stamp
-	@rm -rf $@.part
-	$(VENV) $(PIP_INSTALL) --target $@.part pyroute2==$*
-	@mv $@.part $@
+.PHONY: environments all-environments
+environments: lab
+	@$(VENV) -m tests.tools.environments
 
-.PHONY: $(CONTROLLERS) $(NEWEST) $(KUBE) $(GALAXY) $(DOCS)
-$(CONTROLLERS) $(NEWEST) $(KUBE) $(GALAXY) $(DOCS): %: %/.stamp
+all-environments: lab
+	@$(VENV) -m tests.tools.environments all
 
-.cache/ansible-core-%/.stamp: tests/requirements-unit.txt | .venv/.stamp
-	$(PYTHON) -m venv --clear $(@D)
-	$(@D)/bin/python $(PIP_INSTALL) ansible-core==$* --requirement tests/requirements-unit.txt
-	@touch $@
-
-$(NEWEST)/.stamp: tests/requirements-unit.txt tests/tools/debian13.py | lab
-	$(VENV) -m tests.tools.debian13 python3 -m venv --clear $(@D)
-	$(VENV) -m tests.tools.debian13 $(@D)/bin/python $(PIP_INSTALL) ansible-core==$(lastword $(subst -, ,$(@D))) --requirement tests/requirements-unit.txt
-	@touch $@
+.PHONY: $(KUBE) $(GALAXY) $(DOCS)
+$(KUBE) $(GALAXY) $(DOCS): %: %/.stamp
 
 .cache/kube-venv/.stamp: tests/kube/requirements.txt | .venv/.stamp $(COLLECTION)
 	$(PYTHON) -m venv --clear $(@D)

@@ -23,10 +23,12 @@ from pathlib import Path
 from typing import IO
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+from tests.lab.kernels import NEWER
+from tests.tools.environments import CONTROLLERS, OTHER_CONTROLLERS, OTHER_PYROUTE2, PYROUTE2, Controller
+
 RESULTS = ROOT / ".cache/results"
 PYTHON = ".venv/bin/python"
-ON_DEBIAN_13 = (PYTHON, "-m", "tests.tools.debian13")
-NEWEST = ".cache/ansible-core-2.21.5/bin"
 KUBE = ".cache/kube-venv/bin/python"
 COLLECTION = Path(".cache/collections/ansible_collections/lvs/ipvs")
 LAB = (PYTHON, "-m", "tests.lab", "run", "--save", ".cache/results", "--mem", "1G", "--")
@@ -41,7 +43,10 @@ ENVIRONMENT = {
     "PATH": f"{ROOT / '.venv/bin'}:{os.environ['PATH']}",
 }
 FAST = ("unit", "lint", "roles", "kube-node", "integration", "integration-node")
-LONG: tuple[str, ...] = ("integration-slow", "machines-slow", "firewall", "kube-real", "molecule-networkd", "molecule-networkmanager")
+LONG: tuple[str, ...] = (
+    "controllers-other", "integration-other", *(f"integration-{suite}" for suite in NEWER), "integration-slow", "machines-slow", "firewall",
+    "kube-real", "molecule-networkd", "molecule-networkmanager",
+)  # fmt: skip
 """Stages for which ``make test`` has no time."""
 RUNNING: set[int] = set()  # process groups
 INTERRUPTED = threading.Event()
@@ -84,15 +89,16 @@ def pytest(name: str, *arguments: str, python: tuple[str, ...] = (PYTHON,)) -> t
     return (*python, "-m", "pytest", f"--junitxml={report(name)}", *arguments)
 
 
-def pyroute2(version: str) -> tuple[str, ...]:
-    """The beginning of a command that is to find this version of pyroute2 before the one in .venv."""
-    return ("env", f"PYTHONPATH={ROOT}/.cache/pyroute2-{version}")
+def with_controller(controller: Controller) -> tuple[str, ...]:
+    """What needs no machine, with this version of ansible-core and its programs."""
+    path = f"PATH={ROOT}/{controller.folder}/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    return ("env", path, *pytest(controller.folder.removeprefix(".cache/"), *WITHOUT_MACHINES, python=controller.program("python")))
 
 
-def controller(version: str) -> tuple[str, ...]:
-    """The beginning of a command for Python that is to find this version of ansible-core, and its programs."""
-    place = f".cache/ansible-core-{version}/bin"
-    return ("env", f"PATH={ROOT}/{place}:/usr/sbin:/usr/bin:/sbin:/bin", f"{place}/python")
+def with_pyroute2(version: str) -> tuple[str, ...]:
+    """The tests on a real kernel, with this version of pyroute2 found before the one in .venv."""
+    place = f"PYTHONPATH={ROOT}/.cache/pyroute2-{version}"
+    return (*LAB, "env", place, *pytest(f"integration-{version}", "-m", "not once and not slow", "tests/integration"))
 
 
 NODE = "tests/integration/node"
@@ -112,10 +118,8 @@ STAGES = [
         (PYTHON, "tests/tools/licences.py"),
     )),
     Stage("sanity", "ansible-test sanity", ((PYTHON, "tests/tools/sanity.py"),)),
-    Stage("controllers", "what needs no machine with other versions of ansible-core, the newest on Debian 13", (
-        *(pytest(f"controllers-{version}", *WITHOUT_MACHINES, python=controller(version)) for version in ("2.17.14", "2.18.19")),
-        pytest("controllers-newest", *WITHOUT_MACHINES, python=(*ON_DEBIAN_13, f"{NEWEST}/python")),
-    )),
+    Stage("controllers", "what needs no machine with the oldest ansible-core and the newest", tuple(map(with_controller, CONTROLLERS))),
+    Stage("controllers-other", "the same with those between, and with other Pythons", tuple(map(with_controller, OTHER_CONTROLLERS))),
     Stage("kube-node", "what of kube_node needs no machine", (pytest("kube-node", "tests/kube_node"),)),
     Stage("roles", "what of director and real_server needs no machine", (pytest("roles", "tests/roles"),)),
     Stage("galaxy", "the archive as Galaxy takes it, and a release", (pytest("galaxy", "tests/galaxy", python=(".cache/galaxy-venv/bin/python",)),)),
@@ -142,9 +146,14 @@ STAGES = [
         (*LAB[:-1], "--kernel", "nft", "--", *pytest("firewall", "tests/firewall")),
         pytest("firewall-machines", "-m", "nft", "tests/machines", "tests/lab/tests"),
     )),
-    Stage("integration-old", "the same with older versions of pyroute2", tuple(
-        (*LAB, *pyroute2(version), *pytest(f"integration-{version}", "-m", "not once and not slow", "tests/integration")) for version in ("0.7.2", "0.6.13")
-    )),
+    Stage("integration-old", "the same with older versions of pyroute2", tuple(map(with_pyroute2, PYROUTE2))),
+    Stage("integration-other", "the same with the versions between", tuple(map(with_pyroute2, OTHER_PYROUTE2))),
+    *(
+        Stage(f"integration-{suite}", f"the same on the kernel of Debian {suite}", (
+            (*LAB[:-1], "--kernel", suite, "--", *pytest(f"integration-{suite}", "-m", "not slow", "tests/integration")),
+        ))
+        for suite in NEWER
+    ),
     Stage("lab", "the lab itself", (pytest("lab", "-m", "not nft", "tests/lab/tests"),)),
     Stage("machines", "playbooks on whole machines", (pytest("machines", "-m", "not nft and not slow", "tests/machines"),)),
     Stage("machines-slow", "those that take long", (pytest("machines-slow", "-m", "slow", "tests/machines"),)),
@@ -152,7 +161,7 @@ STAGES = [
         Stage(
             f"molecule-{name}",
             f"roles on whole machines: the scenario {name}",
-            (("molecule", "test", "--scenario-name", name),),
+            (pytest(f"molecule-{name}", "--capture=no", f"tests/molecule/test_scenarios.py::test_scenario[extensions-{name}]"),),
             (PYTHON, "-m", "tests.lab", "down", "--lab", f"molecule-{name}".replace("_", "-")),
         )
         for name in SCENARIOS

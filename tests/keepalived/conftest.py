@@ -19,7 +19,7 @@ from tests.support import ROOT
 READER = Path(__file__).with_name("reader.sh")
 KINDS = {
     "this machine": ["unshare", "--net", "--mount"],
-    "Debian 13": [sys.executable, "-m", "tests.tools.debian13", "unshare", "--net", "--mount", "--propagation", "unchanged"],
+    "Debian 13": [sys.executable, "-m", "tests.tools.debian", "trixie", "unshare", "--net", "--mount", "--propagation", "unchanged"],
 }
 
 

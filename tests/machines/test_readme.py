@@ -9,8 +9,8 @@ import pytest
 
 from tests.lab import Lab
 from tests.lab.host import cache_dir
-from tests.run import NEWEST, ON_DEBIAN_13
 from tests.support import ROOT, ansible
+from tests.tools.environments import NEWEST
 
 README = (ROOT / "README.md").read_text()
 
@@ -25,7 +25,7 @@ def director(tmp_path):
         inventory.write_text(lab.inventory())
 
         def run(program, *words, newest=False):
-            command = [*ON_DEBIAN_13, f"{NEWEST}/{program}"] if newest else None
+            command = NEWEST.program(program) if newest else None
             return ansible(program, "-i", inventory, *words, home=tmp_path, command=command, LVS_LAB_CACHE=str(cache_dir())).stdout
 
         yield lab, run
