@@ -96,7 +96,9 @@ version:
   type: str
   sample: 1.2.1
 connection_table_size:
-  description: The number of rows in the connection hash table. V(null) where IPVS isn't loaded.
+  description:
+    - The number of rows in the connection hash table. V(null) where IPVS isn't loaded.
+    - Linux 7.2 starts with V(0) and lets the table grow; up to Linux 6.12 the size is fixed when the module C(ip_vs) is loaded.
   returned: with O(table)
   type: int
   sample: 4096

@@ -15,6 +15,7 @@ import io
 import itertools
 import json
 import os
+import re
 import socket
 import struct
 import subprocess
@@ -150,9 +151,10 @@ def saved():
 
 
 def glance():
-    """The table as /proc tells it: less than ``saved`` does, but at once."""
+    """The table as /proc tells it: less than ``saved`` does, but at once. Services are sorted: newer kernels shuffle them as the table grows."""
     with open("/proc/thread-self/net/ip_vs") as stream:
-        return stream.read()
+        head, *services = re.split(r"(?m)^(?=[A-Z]+ +[\[0-9A-F])", stream.read())
+    return head + "".join(sorted(services))
 
 
 class Ipvs:
