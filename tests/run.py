@@ -109,6 +109,7 @@ STAGES = [
         (PYTHON, "-m", "tests.lab", "image", "--suite", suite) for suite in ("bookworm", "trixie")
     )),
     Stage("unit", "pure logic, and the collection's archive", (pytest("unit", "tests/unit"),)),
+    Stage("hostile", "options and rule text that make little sense", (pytest("hostile", "tests/hostile"),)),
     Stage("lint", "form of code, roles, documentation and licences", (
         ("ruff", "check"),
         ("yamllint", "--strict", "."),

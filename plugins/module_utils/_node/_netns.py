@@ -29,14 +29,14 @@ def inside(netns):
         return
     path = netns if "/" in netns else os.path.join(_RUN, netns)
     try:
-        target = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
+        target = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a named pipe would keep us waiting
+    except (OSError, ValueError) as error:
         names = ", ".join(sorted(os.listdir(_RUN))) if os.path.isdir(_RUN) else ""
         raise OptionError(
             "netns",
             netns,
             "%s: %s; give a name that 'ip netns list' shows (here: %s) or the path of a namespace"
-            % (path, os.strerror(error.errno), names or "none"),
+            % (path, os.strerror(error.errno) if isinstance(error, OSError) else "this cannot be a path", names or "none"),
         ) from error
     own = os.open(_OWN, os.O_RDONLY | os.O_CLOEXEC)
     try:

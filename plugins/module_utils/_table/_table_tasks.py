@@ -173,6 +173,8 @@ def _table_wish(options):
     if options["services"] is not None:
         wanted = _model.table_wish(options["services"])
         return wanted, {ident: "services[%d]." % index for index, ident in enumerate(wanted)}
+    if options["rules"] is None:
+        raise OptionError("rules", None, "give a list of services, or rules of ipvsadm; an empty list or text stands for no services")
     rules = _rules_reader.parse(options["rules"])
     if rules.clears:
         raise OptionError("rules", "-C", "-C is not supported here; to remove the services that the rules do not name, set prune")
