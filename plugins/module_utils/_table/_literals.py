@@ -77,7 +77,7 @@ def normal_netmask(text, family, option="persistence_netmask"):
     elif family == IPV4:
         try:
             return netmask_text(int.from_bytes(socket.inet_pton(family, word), "big"))
-        except OSError:
+        except (OSError, ValueError):  # the latter for a null character
             pass
     raise OptionError(
         option,
