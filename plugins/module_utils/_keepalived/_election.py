@@ -9,14 +9,14 @@ from __future__ import annotations
 import re
 import time
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import _daemon, _state
+from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import _daemon, _failover, _state
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError
 
 MASTER, BACKUP = "master", "backup"
 _PAUSE = 0.2  # seconds between two questions, each of which keepalived logs
 _MARGIN = 2.0  # seconds, beside the adverts that a master has to miss before it counts as dead
 _LEAVING = 3.0  # seconds that another director has to take over
-_HANDOVER_FILE = re.compile(r"^track_file handover \{\n    file (\S+)$", re.MULTILINE)
+_HANDOVER_FILE = re.compile(r"^track_file %s \{\n    file (\S+)$" % _failover.HANDOVER, re.MULTILINE)
 
 
 def places(failover):
