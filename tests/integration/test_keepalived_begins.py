@@ -13,7 +13,7 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import _held
 
 from .conftest import ModuleFailed, run_module
 from .keepalived import run_command
-from .test_keepalived_in_use import director, node, web  # noqa: F401
+from .test_keepalived_in_use import director, node, web  # noqa: F401  # pylint: disable=unused-import
 
 pytestmark = pytest.mark.once
 
