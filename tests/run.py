@@ -44,7 +44,7 @@ ENVIRONMENT = {
 }
 FAST = ("unit", "lint", "roles", "kube-node", "integration", "integration-node")
 LONG: tuple[str, ...] = (
-    "controllers-other", "integration-other", *(f"integration-{suite}" for suite in NEWER), "integration-slow", "machines-slow", "firewall",
+    "hostile-random", "controllers-other", "integration-other", *(f"integration-{suite}" for suite in NEWER), "integration-slow", "machines-slow", "firewall",
     "kube-real", "molecule-networkd", "molecule-networkmanager",
 )  # fmt: skip
 """Stages for which ``make test`` has no time."""
@@ -109,7 +109,9 @@ STAGES = [
         (PYTHON, "-m", "tests.lab", "image", "--suite", suite) for suite in ("bookworm", "trixie")
     )),
     Stage("unit", "pure logic, and the collection's archive", (pytest("unit", "tests/unit"),)),
-    Stage("hostile", "options and rule text that make little sense", (pytest("hostile", "tests/hostile"),)),
+    # With one seed, so that it depends on nothing but the code; the other one looks for more.
+    Stage("hostile", "options and rule text that make little sense", (("env", "FUZZ_SEED=1", *pytest("hostile", "tests/hostile")),)),
+    Stage("hostile-random", "the same, and each time something else", (pytest("hostile-random", "tests/hostile"),)),
     Stage("lint", "form of code, roles, documentation and licences", (
         ("ruff", "check"),
         ("yamllint", "--strict", "."),

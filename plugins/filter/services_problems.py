@@ -88,7 +88,7 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._table import _literals, 
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import OptionError
 from ansible_collections.lvs.ipvs.plugins.plugin_utils import _options
 
-_NOBODYS = "longer-than-names-of-interfaces"
+_FOUND_THERE = "=found-on-node="
 _HEALTH = {"type": "str", "choices": ["none", "keepalived"]}
 
 
@@ -132,7 +132,7 @@ def _held_by_keepalived(services, name):
 
 def _failover_problems(options, name):
     """What is wrong with the settings of failover. The interface that they leave to the node is taken to be right."""
-    given = dict(options["failover"], interface=options["failover"]["interface"] or _NOBODYS)
+    given = dict(options["failover"], interface=options["failover"]["interface"] or _FOUND_THERE)
     if given["sync"] is not None and options["director_sync_daemons"]:
         return [
             "director_sync_daemons: VRRP runs the sync daemons; leave this out, or switch them off there with director_vrrp_sync: {enabled: false}"

@@ -147,7 +147,7 @@ def test_options(node, dice):
             counts["refused"] += 1
             assert node.kernel.table == before, (name, given, refusal)
             # what only the kernel knows, and the service that an earlier task may be about to make, a check cannot tell
-            known = "the kernel answered" not in refusal and not refusal.endswith("make it first, with ipvs_service")
+            known = "the kernel answered" not in refusal and not refusal.endswith("create it first, with ipvs_service")
             assert objection == refusal or not known, (name, given, refusal, objection)
     assert min(counts.values()) > CASES / 50, counts
 

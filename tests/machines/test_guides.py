@@ -48,7 +48,8 @@ def guide(tmp_path_factory):
 
 
 def answers(lab):
-    return {lab.exec(["curl", "-sS", "-m", "10", "http://203.0.113.80/"], capture_output=True, text=True, check=True).stdout.strip() for _ in range(4)}
+    ask = ["curl", "-sS", "-m", "10", "http://203.0.113.80/"]
+    return {lab.exec(ask, capture_output=True, text=True, check=True).stdout.strip() for _number in range(4)}
 
 
 def table(lab):

@@ -65,7 +65,7 @@ def test_a_server_dies(lab, director):
     slow = services(*ADDRESSES)
     slow[0]["check"].update(interval=2, delay=1)
     director.run("ipvs_keepalived", services=slow)
-    for _ in range(5):
+    for _number in range(5):
         stop(lab, "rs1")
         seconds = int(director.say(UNTIL_OUT)) / 1000
         print(f"out after {seconds:.1f} s")
@@ -92,7 +92,7 @@ def test_the_checker_crashes_while_a_server_is_down(lab, director):
 def test_a_server_that_comes_and_goes(lab, director):
     """Each time it is taken out and put back; the other one is never touched."""
     director.say("echo >/tmp/seen; systemd-run -q --unit=watch sh -c 'while sleep 0.1; do ipvsadm -S -n | grep 100.13:80 >>/tmp/seen; done'")
-    for _ in range(4):
+    for _number in range(4):
         stop(lab, "rs1")
         eventually(lambda: weights(director) == [0, 1])
         lab.ssh("rs1", SERVE, check=True)

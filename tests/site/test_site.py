@@ -54,8 +54,8 @@ class Page(HTMLParser):
         self.links, self.loads, self.places = set(), set(), set()
         self.feed(text)
 
-    def handle_starttag(self, tag, attributes):
-        given = dict(attributes)
+    def handle_starttag(self, tag, attrs):
+        given = dict(attrs)
         self.places.update(filter(None, (given.get("id"), given.get("name"))))
         target = given.get("src") if tag in ("img", "script") else given.get("href")
         if target is not None and tag in ("a", "img", "link", "script"):
@@ -87,7 +87,7 @@ def test_every_link_leads_somewhere(pages):
         for target in page.links | page.loads:
             if re.match(r"[a-z]+:", target):
                 continue
-            file, _, place = unquote(re.sub(r"\?v=[0-9a-f]+$", "", target)).partition("#")
+            file, _sign, place = unquote(re.sub(r"\?v=[0-9a-f]+$", "", target)).partition("#")
             aim = (path.parent / file).resolve() if file else path
             if not aim.is_file() or (place and aim in pages and place not in pages[aim].places):
                 broken.append(f"{path.name}: {target}")

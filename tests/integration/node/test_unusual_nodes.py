@@ -42,7 +42,7 @@ def test_a_check_loads_nothing_and_the_real_thing_does(without_ipvs, name):
     assert foretold["changed"] and "ip_vs" not in loaded()
     assert "the table is taken as empty" in foretold["warnings"][0]
     if name == "ipvs_server":
-        with pytest.raises(ModuleFailed, match="make it first, with ipvs_service"):
+        with pytest.raises(ModuleFailed, match="create it first, with ipvs_service"):
             run_module(name, **TASKS[name])
     else:
         done = run_module(name, diff=True, **TASKS[name])
