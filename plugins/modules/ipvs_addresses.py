@@ -97,7 +97,7 @@ EXAMPLES = r"""
 
 - name: Leave the virtual addresses to VRRP
   lvs.ipvs.ipvs_addresses:
-    services: "{{ director_services }}"
+    addresses: [203.0.113.80]
     state: released
 
 - name: Remove all virtual addresses

@@ -82,11 +82,11 @@ def test_two_at_a_time(ipvs, drain):
     ipvs.restore(RULES)
     before = ipvs.saved()
     for addresses in ((RS1, RS2), (RS2, RS1)):
-        with pytest.raises(ModuleFailed, match="No server would accept new connections of tcp 203.0.113.80:80; fwmark 7. Put another"):
+        with pytest.raises(ModuleFailed, match="No server would accept new connections of tcp 203.0.113.80:80; fwmark 7. Restore another"):
             drain(*addresses)
     assert ipvs.saved() == before
     drain(RS1)
-    with pytest.raises(ModuleFailed, match="takes connections of tcp 203.0.113.80:80; fwmark 7"):
+    with pytest.raises(ModuleFailed, match="would accept new connections of tcp 203.0.113.80:80; fwmark 7"):
         drain(RS2, check=True)
     drain(RS2, allow_empty=True)
     drain(RS1, state="restored")

@@ -79,7 +79,7 @@ def test_what_is_refused_and_two_at_a_time(directors):
     directors.ipvsadm("lb2", "-e", "-t", "203.0.113.80:80", "-r", SERVERS["web1"], "-m", "-w", "0")
     before = directors.tables()
     refused = directors.drain("-e", "drain_hosts=web3", succeeds=False)
-    assert "No server would accept new connections of tcp 203.0.113.80:80. Put" in refused.line and "changed=0" in refused.line
+    assert "No server would accept new connections of tcp 203.0.113.80:80. Restore" in refused.line and "changed=0" in refused.line
     assert directors.tables() == before and [directors.state(name) for name in NAMES] == [[], []]
     directors.drain("-e", "drain_hosts=web3,web1", "-e", "drain_serial=2", "-e", "drain_last=true", *directors.tasks(LOOK))
     assert directors.seen() == dict.fromkeys(("web1", "web3"), {"lb1": ["1", "3"], "lb2": ["1", "3"]})
