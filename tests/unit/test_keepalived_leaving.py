@@ -64,6 +64,13 @@ def test_new_ones_come_first(node):
     assert [weights(text) for text in node.texts] == [{FIRST: 0, SECOND: 0, "198.51.100.13": 1}, {"198.51.100.13": 1}]
 
 
+def test_one_that_becomes_the_sorry_server(node):
+    """It cannot be both at the same time."""
+    node.manage(services=services(FIRST, sorry_server={"address": SECOND, "forward_method": "nat"}), drain_timeout=5)
+    assert [weights(text) for text in node.texts] == [{FIRST: 1, SECOND: 0}, {FIRST: 1}]
+    assert ["sorry_server" in text for text in node.texts] == [False, True]
+
+
 def test_time_is_over(node):
     ident = next(each for each in node.kernel.table[SERVICE].servers if each.address == SECOND)
     node.kernel.counters[SERVICE, ident] = (_schema.Connections(3, 0, 0), _schema.Statistics())

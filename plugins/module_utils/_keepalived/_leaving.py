@@ -28,11 +28,17 @@ def leaving(current, wanted, states):
 
 
 def with_leaving(services, gone):
-    """The services, and in each of them those servers too, with weight 0 and unchecked."""
+    """The services, and in each of them those servers too, with weight 0 and unchecked. One of them is no sorry server yet."""
     grown = []
     for options in services:
-        servers = [_weightless(server) for server in gone.get(_model.service_id(options), ())]
-        grown.append(dict(options, servers=list(options.get("servers") or ()) + servers) if servers else options)
+        service = _model.service_id(options)
+        servers = gone.get(service, ())
+        if servers:
+            options = dict(options, servers=list(options.get("servers") or ()) + [_weightless(server) for server in servers])
+            sorry = options.get("sorry_server")
+            if sorry and _model.server_id(sorry, service) in {server.id for server in servers}:
+                options["sorry_server"] = None
+        grown.append(options)
     return grown
 
 
