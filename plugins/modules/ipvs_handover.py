@@ -15,7 +15,7 @@ description:
   - Writes the handover file that M(lvs.ipvs.ipvs_keepalived) has given keepalived by O(lvs.ipvs.ipvs_keepalived#module:failover.handover_file).
     While the priority is lowered, it is less by 100. The file stays as it is when keepalived reloads and when the director reboots.
   - The director that takes over does so after its preempt delay. Until then the present master serves all connections, so the addresses
-    move within about 0.1 seconds.
+    move within about 0.3 seconds.
   - The playbook C(lvs.ipvs.director_handover) does this with all checks on both sides. This module only sees the director that it runs on.
 options:
   state:
