@@ -64,7 +64,7 @@ def hand_over(path, processes):
     """Have another director take over if there is one. ``path``: of the file by which that is done."""
     try:
         with open(path, "w", encoding="utf-8") as stream:
-            stream.write("1\n")
+            stream.write(_failover.LOWERED)
     except OSError as error:
         raise IpvsError("%s: %s" % (path, error.strerror)) from error
     end = time.monotonic() + _LEAVING

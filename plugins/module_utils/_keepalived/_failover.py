@@ -20,6 +20,8 @@ HANDOVER = "handover"
 """What keepalived calls the file by which a director is handed over."""
 HANDOVER_WEIGHT = -100
 """What the content of the handover file is multiplied by: with 1 in it, a director has so much less priority."""
+LOWERED, RESTORED = "1\n", "0\n"
+"""The contents of the handover file."""
 
 _INTERFACE = re.compile(r"[A-Za-z0-9_.@+=-]+\Z")  # of what Linux takes, what keepalived reads as one plain word
 _FILE = re.compile(r"/[A-Za-z0-9_.:/-]+\Z")

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import _daemon, _info_task, _state
+from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import _daemon, _failover, _info_task, _state
 from ansible_collections.lvs.ipvs.plugins.module_utils._node import _own_files
 from ansible_collections.lvs.ipvs.plugins.module_utils._task import _checks
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._answer import Answer
@@ -20,7 +20,7 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import Ipvs
 
 _PAUSE = 0.25  # seconds between two questions, each of which keepalived logs
 _GRACE = 30.0  # seconds beside the preempt delay
-_CONTENT = {"lowered": "1\n", "restored": "0\n"}
+_CONTENT = {"lowered": _failover.LOWERED, "restored": _failover.RESTORED}
 
 
 def manage_handover(options, context):
