@@ -61,7 +61,7 @@ options:
   netns:
     description:
       - The network namespace to work in, as a name under C(/run/netns) or as a path.
-      - Left out, the namespace that the module runs in.
+      - If omitted, the namespace that the module runs in.
     type: str
 requirements:
   - pyroute2 >= 0.6 (Debian, Ubuntu and Fedora package C(python3-pyroute2))

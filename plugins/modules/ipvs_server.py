@@ -27,7 +27,7 @@ options:
     type: int
   service_protocol:
     description:
-      - The virtual service's protocol. Left out, it is V(tcp).
+      - The virtual service's protocol. If omitted, it is V(tcp).
     type: str
     choices: [tcp, udp, sctp]
   service_fwmark:
@@ -36,7 +36,7 @@ options:
     type: int
   service_family:
     description:
-      - The address family of a service named by O(service_fwmark). Left out, it is V(ipv4).
+      - The address family of a service named by O(service_fwmark). If omitted, it is V(ipv4).
     type: str
     choices: [ipv4, ipv6]
   state:

@@ -36,7 +36,7 @@ options:
     type: int
   max_length:
     description:
-      - Length of sync messages, in bytes of UDP payload. Left out, the kernel derives it from the MTU of the interface.
+      - Length of sync messages, in bytes of UDP payload. If omitted, the kernel derives it from the MTU of the interface.
       - The kernel raises it to V(1024) for a backup, and lowers it to what fits into a packet; that is what is compared. It takes a
         length above the MTU, and sends such messages in fragments.
     type: int
