@@ -13,7 +13,7 @@ options: {}
 attributes:
   check_mode:
     support: full
-    description: Can run in check mode and tell what would change, without changing anything and without loading a kernel module.
+    description: Can run in check mode and report what would change, without changing anything and without loading a kernel module.
   diff_mode:
     support: full
     description: With C(--diff), shows before and after.

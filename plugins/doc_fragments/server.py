@@ -75,7 +75,7 @@ options:
       port:
         description:
           - The port that is checked. If omitted, the port of the server. It is required for a server without a port,
-            as in services named by a firewall mark.
+            as in services identified by a firewall mark.
         type: int
       path:
         description:

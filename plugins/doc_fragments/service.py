@@ -23,7 +23,7 @@ options:
     type: int
   protocol:
     description:
-      - The protocol of a service named by address. If omitted, V(tcp).
+      - The protocol of a service identified by address. If omitted, V(tcp).
     type: str
     choices: [tcp, udp, sctp]
   fwmark:
@@ -64,7 +64,7 @@ options:
     type: str
   one_packet:
     description:
-      - Whether each packet is scheduled on its own, for UDP services and services named by a firewall mark.
+      - Whether each packet is scheduled on its own, for UDP services and services identified by a firewall mark.
     type: bool
   check:
     description:
@@ -82,7 +82,7 @@ options:
       port:
         description:
           - The port that is checked. If omitted, the port of the server. It is required for a server without a port,
-            as in services named by a firewall mark.
+            as in services identified by a firewall mark.
         type: int
       path:
         description:
@@ -244,7 +244,7 @@ options:
           port:
             description:
               - The port that is checked. If omitted, the port of the server. It is required for a server without a port,
-                as in services named by a firewall mark.
+                as in services identified by a firewall mark.
             type: int
           path:
             description:
@@ -319,7 +319,7 @@ options:
     type: int
   protocol:
     description:
-      - The protocol of a service named by address. If omitted, V(tcp).
+      - The protocol of a service identified by address. If omitted, V(tcp).
     type: str
     choices: [tcp, udp, sctp]
   fwmark:

@@ -30,7 +30,7 @@ options:
         type: int
       protocol:
         description:
-          - The protocol of a service named by address. If omitted, V(tcp).
+          - The protocol of a service identified by address. If omitted, V(tcp).
         type: str
         choices: [tcp, udp, sctp]
       fwmark:
@@ -71,7 +71,7 @@ options:
         type: str
       one_packet:
         description:
-          - Whether each packet is scheduled on its own, for UDP services and services named by a firewall mark.
+          - Whether each packet is scheduled on its own, for UDP services and services identified by a firewall mark.
         type: bool
       check:
         description:
@@ -89,7 +89,7 @@ options:
           port:
             description:
               - The port that is checked. If omitted, the port of the server. It is required for a server without a port,
-                as in services named by a firewall mark.
+                as in services identified by a firewall mark.
             type: int
           path:
             description:
@@ -251,7 +251,7 @@ options:
               port:
                 description:
                   - The port that is checked. If omitted, the port of the server. It is required for a server without a port,
-                    as in services named by a firewall mark.
+                    as in services identified by a firewall mark.
                 type: int
               path:
                 description:

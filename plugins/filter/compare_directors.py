@@ -13,7 +13,7 @@ author:
   - Contributors to the lvs.ipvs project (@lvs-project)
 description:
   - Takes the variables of all directors, as the playbooks C(verify.yml) and C(report.yml) do, and returns what is wrong between
-    them, and what a person should know of each.
+    them, and what an operator should know about each.
   - Wrong are a group of directors without a master or with two, a VRRP instance in another state than the others of its director, a
     director with C(director_failover=vrrp) that has no VRRP instance, and tables that differ within a group.
   - A weight that a health check has set is not wrong in itself, but it is if two directors disagree about it.
@@ -40,7 +40,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: What there is to say of each director that has answered.
+  description: The findings about each director that has answered.
   type: list
   elements: dictionary
   contains:

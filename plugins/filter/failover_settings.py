@@ -7,13 +7,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: failover_settings
-short_description: Find the settings of a director's failover in the inventory
+short_description: Derive a director's failover settings from the inventory
 version_added: 0.1.0
 author:
   - Contributors to the lvs.ipvs project (@lvs-project)
 description:
   - Takes the names of the directors and returns the settings of failover of one of them, as O(lvs.ipvs.ipvs_keepalived#module:failover) takes
-    them. What is not given follows from the group.
+    them. Settings that you omit are derived from the group.
   - The address of a director is its C(ansible_host), otherwise its name. A host name is resolved on the controller.
   - The priority follows from the place in the group. The first is V(150), and each other has 10 less, or as much less as keeps
     all of them within 99.
@@ -43,7 +43,7 @@ options:
     elements: dictionary
     default: []
   address_interface:
-    description: The interface for addresses that name none. If omitted, the module finds it.
+    description: The interface for addresses without one. If omitted, the module finds it.
     type: string
   addresses:
     description: As O(lvs.ipvs.ipvs_keepalived#module:failover.addresses).
@@ -102,7 +102,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: The settings, without those that are left to the module.
+  description: The settings, without those that the module derives.
   type: dictionary
 """
 

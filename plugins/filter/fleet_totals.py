@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: fleet_totals
-short_description: Add up what the directors and real servers of a fleet have
+short_description: Add up the figures of a fleet's directors and real servers
 version_added: 0.1.0
 author:
   - Contributors to the lvs.ipvs project (@lvs-project)
@@ -15,7 +15,7 @@ description:
   - Takes the variables of directors and real servers after the roles have compared them, as the playbook C(report.yml) does, and
     returns the sums for its first lines.
   - What P(lvs.ipvs.compare_directors#filter) finds wrong between directors counts as well.
-  - A host that has no C(director_differences) and no C(real_server_differences) has not answered.
+  - A host without C(director_differences) and C(real_server_differences) has not answered.
 positional: _input
 options:
   _input:
@@ -41,7 +41,7 @@ _value:
       type: int
       returned: success
     servers:
-      description: Places of real servers in services.
+      description: Real servers, counted once for each service.
       type: int
       returned: success
     idle:
@@ -53,7 +53,7 @@ _value:
       type: int
       returned: success
     most:
-      description: The most active connections that one place has, at least 1.
+      description: The largest number of active connections of one server in one service, at least 1.
       type: int
       returned: success
     rate:
@@ -61,7 +61,7 @@ _value:
       type: int
       returned: success
     differing:
-      description: Hosts that differ from what they should be, or from another director where they should not.
+      description: Hosts that differ from the inventory, or from another director.
       type: int
       returned: success
     silent:

@@ -58,7 +58,7 @@ _value:
       returned: success
     timeouts:
       description:
-        - The options of M(lvs.ipvs.ipvs_timeouts) that C(--set) sets. Not there where the text has no C(--set).
+        - The options of M(lvs.ipvs.ipvs_timeouts) that C(--set) sets. Omitted if the text has no C(--set).
       type: dictionary
       returned: when the text sets timeouts
     sync_daemons:

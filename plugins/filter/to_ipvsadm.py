@@ -15,9 +15,9 @@ description:
   - Takes virtual services, and where wanted timeouts and sync daemons, and returns them as rule text that C(ipvsadm --restore)
     reads. Services and servers are sorted, so that the same table gives the same text.
   - The text holds what C(ipvsadm --save) leaves out. These are connection thresholds, timeouts and sync daemons.
-  - An option that is left out means its default, as when M(lvs.ipvs.ipvs_table) makes a service.
+  - An option that you omit means its default, as when M(lvs.ipvs.ipvs_table) creates a service.
   - C(ipvsadm) has no option for O(ignore:forward_method=local) and writes C(-g), and so does this filter.
-  - What breaks a rule of the modules is an error that names the option.
+  - Input that violates a rule of the modules is an error that names the option.
 positional: _input
 options:
   _input:
@@ -66,7 +66,7 @@ RETURN = r"""
 _value:
   description:
     - Rule text. The timeouts come first, then the services with their servers, then the sync daemons. Each line ends in a
-      newline. The empty string where there is nothing to say.
+      newline. An empty string if there is nothing to write.
   type: string
 """
 

@@ -24,7 +24,7 @@ notes:
   - A server that fails its check stays in the table with weight 0, and gets its weight back when the check succeeds again. When
     keepalived starts, servers get connections once their first check has succeeded. It begins within a second.
   - A service whose C(check.type) is V(none) is not checked. Its servers always get connections. This is the default for UDP,
-    SCTP and services named by a firewall mark. Set V(dns), V(udp), V(ping) or V(script) to check them.
+    SCTP and services identified by a firewall mark. Set V(dns), V(udp), V(ping) or V(script) to check them.
   - Each real server's address has a file in C(/var/lib/ipvs-director/drain), of the same name. To drain the server in all its
     services, write V(-100000) into the file. To bring it back, write V(0). The folder must exist before keepalived starts or reloads,
     and so must the file of each server that a reload adds.

@@ -12,14 +12,14 @@ version_added: 0.1.0
 author:
   - Contributors to the lvs.ipvs project (@lvs-project)
 description:
-  - Puts virtual addresses on network interfaces, now and at every boot, and announces those that come up to the neighbors.
+  - Adds virtual addresses to network interfaces, now and at every boot, and announces new ones to the neighbors.
   - Addresses that this module has added and that are no longer listed are removed, before new ones are added. Addresses that others
     have added are never touched.
   - The addresses are kept in C(/etc/ipvs-director.conf). The unit C(ipvs-director.service) adds them at boot, after the services of IPVS
     are back, and removes them at shutdown, before the services go.
-  - Where systemd-networkd or NetworkManager runs, it is told to keep the addresses, or to have them put back, in files of its own
+  - Where systemd-networkd or NetworkManager runs, it is configured to keep or restore the addresses, in files of its own
     that are named after the unit. To read them, systemd-networkd is restarted if that loses nothing; otherwise the task warns.
-  - Where no address is listed and this module has added none, nothing is written.
+  - If no address is listed and this module has added none, nothing is written.
 options:
   addresses:
     description:
@@ -38,9 +38,9 @@ options:
     elements: dict
   interface:
     description:
-      - The interface for addresses that name none.
+      - The interface for addresses without one.
       - If omitted, an address stays on the interface that has it, unless that is C(lo). Otherwise it is added to the interface that the
-        route to it leads to. Where no interface leads to it, the task fails before it changes anything.
+        route to it leads to. If no interface leads to it, the task fails before it changes anything.
     type: str
   wait_for_service:
     description:
@@ -53,7 +53,7 @@ options:
     default: true
   announce:
     description:
-      - Whether addresses that come up are announced to the neighbors, with gratuitous ARP and unsolicited neighbor advertisements,
+      - Whether new addresses are announced to the neighbors, with gratuitous ARP and unsolicited neighbor advertisements,
         three times within two seconds.
     type: bool
     default: true
@@ -61,7 +61,7 @@ options:
     description:
       - V(present) keeps the listed addresses and no others of this module.
       - V(absent) removes all addresses that this module has added, its files and its unit, whatever is listed.
-      - V(released) leaves the listed addresses to somebody else, such as VRRP. Those that are up stay up, and the boot no longer adds
+      - V(released) hands the listed addresses over to something else, such as VRRP. Those that are up stay up, and the boot no longer adds
         them. Other addresses that this module has added are removed.
     type: str
     choices: [present, absent, released]
@@ -107,7 +107,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 addresses:
-  description: The addresses as they are now, or would be in check mode. With O(state=released), those that were left to somebody else.
+  description: The addresses as they are now, or would be in check mode. With O(state=released), those that were handed over.
   returned: success
   type: list
   elements: dict

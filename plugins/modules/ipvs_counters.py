@@ -15,11 +15,11 @@ description:
   - Sets the packet, byte and connection counters of virtual services and their real servers to zero.
   - O(address) and O(port), or O(fwmark), name one service. Without them, O(protocol) and O(family) select services, and with none
     of these options the counters of all services are set to zero.
-  - Where they are zero already, nothing changes. Under traffic they are not, so a second run changes them again.
+  - If they are zero already, nothing changes. Under traffic they are not, so a second run changes them again.
 options:
   state:
     description:
-      - V(zeroed) is the only state there is.
+      - V(zeroed) is the only state.
     type: str
     choices: [zeroed]
     default: zeroed
@@ -34,7 +34,7 @@ extends_documentation_fragment:
 notes:
   - For a single service, an omitted O(protocol) means V(tcp), and an omitted O(family) of a firewall mark means V(ipv4).
     Without a single service, what you omit does not restrict the selection.
-  - The kernel sums its counters up every two seconds, so what was counted just before may show up just after.
+  - The kernel updates its counters every two seconds, so packets from just before the task may be counted just after it.
 seealso:
   - module: lvs.ipvs.ipvs_info
 """
@@ -56,7 +56,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 commands:
-  description: What was done (in check mode, what would be), as C(ipvsadm) command lines. Empty where nothing changed.
+  description: The changes that the task made (in check mode, would make), as C(ipvsadm) command lines. Empty if nothing changed.
   returned: success
   type: list
   elements: str

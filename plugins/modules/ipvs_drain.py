@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: ipvs_drain
-short_description: Take real servers out of all their IPVS services, and put them back
+short_description: Drain real servers in all their IPVS services, and restore them
 version_added: 0.1.0
 author:
   - Contributors to the lvs.ipvs project (@lvs-project)
@@ -15,8 +15,8 @@ description:
   - Drains one or more real servers in every virtual service that they belong to, all at once, and later gives them back the weights
     that they had.
   - The weights are recorded on the director before the first one changes. A task that was interrupted at any point can be run again.
-  - What the boot restores is kept in step, if M(lvs.ipvs.ipvs_saved) manages it. A drained server is still drained after a reboot.
-  - Servers that keepalived checks are drained by keepalived, if its configuration comes from this collection. It takes away the weight
+  - The saved table that is restored at boot is updated, if M(lvs.ipvs.ipvs_saved) manages it. A drained server is still drained after a reboot.
+  - Servers that keepalived checks are drained by keepalived, if its configuration comes from this collection. It removes the weight
     of each server whose file in C(/var/lib/ipvs-director/drain) contains V(-100000), whatever its check says. This holds through a
     reload or restart of keepalived, and when the server fails and recovers. The task writes the files and waits until the kernel shows
     the weights. Such weights are not recorded, since keepalived knows them.
@@ -45,7 +45,7 @@ options:
     default: true
   drain_timeout:
     description:
-      - How many seconds to wait for connections to end. After that, the task fails; the weights stay 0 and stay recorded.
+      - The number of seconds to wait for connections to end. After that, the task fails; the weights stay 0 and stay recorded.
       - A weight that somebody else gives a server in the meantime is set to 0 again, with a warning. The second time the task fails.
     type: int
     default: 300
@@ -56,7 +56,7 @@ options:
     default: 0
   drain_interval:
     description:
-      - Seconds between two looks at the number of connections.
+      - The number of seconds between two checks of the connections.
     type: float
     default: 1.0
   allow_empty:
@@ -124,23 +124,23 @@ places:
     service_address:
       description: The virtual address.
       type: str
-      returned: services named by address
+      returned: services identified by address
     service_port:
       description: The virtual service's port.
       type: int
-      returned: services named by address
+      returned: services identified by address
     service_protocol:
       description: V(tcp), V(udp) or V(sctp).
       type: str
-      returned: services named by address
+      returned: services identified by address
     service_fwmark:
       description: The firewall mark.
       type: int
-      returned: services named by firewall mark
+      returned: services identified by firewall mark
     service_family:
       description: V(ipv4) or V(ipv6).
       type: str
-      returned: services named by firewall mark
+      returned: services identified by firewall mark
     address:
       description: The real server's address.
       type: str
@@ -204,7 +204,7 @@ msg:
   sample: "No weights are recorded of 198.51.100.12: there is nothing to put back."
 commands:
   description:
-    - What was done (in check mode, what would be), as C(ipvsadm) command lines. Empty where nothing changed.
+    - The changes that the task made (in check mode, would make), as C(ipvsadm) command lines. Empty if nothing changed.
     - For servers that keepalived drains, the command lines that write the files.
   returned: success, and when a drain failed
   type: list

@@ -10,13 +10,13 @@ module: ipvs_firewall
 short_description: Mark packets for IPVS, masquerade, and let virtual services through the firewall
 version_added: 0.1.0
 description:
-  - Puts firewall marks on packets, so that a virtual service by C(fwmark) has something to count on.
-  - Masquerades clients that are in the same network as their NAT servers, and takes packets out of connection tracking.
+  - Sets firewall marks on packets for virtual services that are identified by C(fwmark).
+  - Masquerades clients that are in the same network as their NAT servers, and excludes packets from connection tracking.
   - Keeps all of that in one nftables table of its own, C(inet lvs_ipvs), which is replaced in one step. No other table is touched.
-    Where none of it is asked for, there is no table, and nothing is written.
+    If none of this is requested, there is no table, and nothing is written.
   - The unit C(ipvs-firewall.service) loads the table at boot. With C(ipvs-firewall-again.service) it does so again after C(nftables.service) has
     flushed the rules.
-  - Where firewalld runs, opens the ports of the virtual services, in its running and its permanent configuration, and closes what it has opened
+  - If firewalld runs, opens the ports of the virtual services, in its running and its permanent configuration, and closes what it has opened
     once the service is no longer listed.
 author:
   - Contributors to the lvs.ipvs project (@lvs-project)
@@ -29,7 +29,7 @@ options:
     elements: dict
   marks:
     description:
-      - Which packets get which firewall mark.
+      - The packets that get a firewall mark.
       - Two entries that give the same packet different marks are an error.
     type: list
     elements: dict
@@ -66,14 +66,14 @@ options:
     default: false
   notrack:
     description:
-      - Whether packets to virtual services whose servers are all reached by C(dr) or C(tun) stay out of connection tracking. The director sees one
+      - Whether packets to virtual services whose servers all use C(dr) or C(tun) bypass connection tracking. The director sees one
         direction of these connections only.
     type: bool
     default: false
   firewalld:
     description:
-      - Whether the ports of O(services) are opened in firewalld where it runs. For a service by C(fwmark) these are the ports of O(marks).
-      - Rules that were there before are left alone, and are not closed either.
+      - Whether the ports of O(services) are opened in firewalld if it runs. For a service by C(fwmark) these are the ports of O(marks).
+      - Existing rules stay, and are not closed either.
     type: bool
     default: true
   zones:
@@ -88,12 +88,12 @@ options:
     default: true
   persist:
     description:
-      - Whether the boot restores the table. With O(netns), this must be V(false).
+      - Whether the table is restored at boot. With O(netns), this must be V(false).
     type: bool
     default: true
   netns:
     description:
-      - The network namespace to work in, as a name under C(/run/netns) or as a path. firewalld is left alone then.
+      - The network namespace to work in, as a name under C(/run/netns) or as a path. firewalld is not changed then.
     type: str
   state:
     description:
@@ -151,14 +151,14 @@ EXAMPLES = r"""
 
 RETURN = r"""
 differences:
-  description: What was not in place, one text each; empty where nothing was changed.
+  description: What was missing or different, one text each; empty if nothing was changed.
   returned: success
   type: list
   elements: str
   sample: ["nftables table inet lvs_ipvs is missing", "ipvs-firewall.service is not enabled"]
 conflicts:
   description: >-
-    What keeps services from answering and is not changed by this module, each with its remedy; also given as warnings.
+    Settings that keep services from answering and that this module does not change, each with its remedy; also returned as warnings.
   returned: success
   type: list
   elements: str
@@ -167,7 +167,7 @@ conflicts:
       table inet filter, chain input: ct state invalid drop: drops packets of virtual services with dr and tun (tcp 203.0.113.80:80),
       whose answers this machine does not see: set notrack to true
 rules:
-  description: The table as it is now, or would be in check mode, in the words of C(nft); empty where there is none.
+  description: The table as it is now, or would be in check mode, in the syntax of C(nft); empty if there is none.
   returned: success
   type: str
 """

@@ -20,7 +20,7 @@ description:
 options:
   state:
     description:
-      - V(lowered) takes 100 from the priority, V(restored) gives it back.
+      - V(lowered) reduces the priority by 100, V(restored) sets it back.
     type: str
     choices: [lowered, restored]
     required: true

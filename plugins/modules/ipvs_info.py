@@ -13,7 +13,7 @@ author:
   - Contributors to the lvs.ipvs project (@lvs-project)
 description:
   - Reads what the kernel's IPVS holds. Changes nothing and never loads a kernel module.
-  - The services come in the form that M(lvs.ipvs.ipvs_table) takes, so they can be saved, compared and given back.
+  - The services come in the form that M(lvs.ipvs.ipvs_table) takes, so you can save them, compare them, and pass them back.
 options:
   statistics:
     description:
@@ -22,7 +22,7 @@ options:
     default: false
   table:
     description:
-      - Whether to read the table. If V(false), only what the node has of programs and libraries is returned, which needs no pyroute2.
+      - Whether to read the table. If V(false), the module only returns which programs and libraries the node has, and needs no pyroute2.
     type: bool
     default: true
   pyroute2_interpreters:
@@ -87,17 +87,17 @@ EXAMPLES = r"""
 
 RETURN = r"""
 loaded:
-  description: Whether the kernel has IPVS loaded. Where it hasn't, there is nothing else to tell.
+  description: Whether the kernel has IPVS loaded. If not, the table is empty.
   returned: with O(table)
   type: bool
 version:
-  description: The version of IPVS in the kernel. V(null) where it isn't loaded.
+  description: The version of IPVS in the kernel. V(null) if it is not loaded.
   returned: with O(table)
   type: str
   sample: 1.2.1
 connection_table_size:
   description:
-    - The number of rows in the connection hash table. V(null) where IPVS isn't loaded.
+    - The number of rows in the connection hash table. V(null) if IPVS is not loaded.
     - Linux 7.2 starts with V(0) and lets the table grow; up to Linux 6.12 the size is fixed when the module C(ip_vs) is loaded.
   returned: with O(table)
   type: int
@@ -105,31 +105,31 @@ connection_table_size:
 services:
   description:
     - The virtual services with their real servers, in the form that M(lvs.ipvs.ipvs_table) takes, sorted.
-    - An empty list where there are none.
+    - An empty list if there are none.
   returned: with O(table)
   type: list
   elements: dict
   contains:
     address:
-      description: The virtual address. Services named by a firewall mark have C(fwmark) and C(family) instead.
+      description: The virtual address. Services identified by a firewall mark have C(fwmark) and C(family) instead.
       type: str
-      returned: services named by address
+      returned: services identified by address
     port:
       description: The port.
       type: int
-      returned: services named by address
+      returned: services identified by address
     protocol:
       description: V(tcp), V(udp) or V(sctp).
       type: str
-      returned: services named by address
+      returned: services identified by address
     fwmark:
       description: The firewall mark.
       type: int
-      returned: services named by firewall mark
+      returned: services identified by firewall mark
     family:
       description: V(ipv4) or V(ipv6).
       type: str
-      returned: services named by firewall mark
+      returned: services identified by firewall mark
     scheduler:
       description: The scheduler.
       type: str
@@ -140,11 +140,11 @@ services:
       elements: str
       returned: always
     persistence_timeout:
-      description: Seconds, V(0) for no persistence.
+      description: The seconds for which a client keeps its server. V(0) means no persistence.
       type: int
       returned: always
     persistence_netmask:
-      description: Prefix length, or a dotted mask where it has none.
+      description: The prefix length, or a dotted mask if it has no prefix length.
       type: str
       returned: always
     persistence_engine:
@@ -152,7 +152,7 @@ services:
       type: str
       returned: always
     one_packet:
-      description: Whether each packet is scheduled by itself.
+      description: Whether each packet is scheduled on its own.
       type: bool
       returned: always
     servers:
@@ -255,7 +255,7 @@ services:
               type: int
               returned: always
     statistics:
-      description: 64-bit counters since the service was made or zeroed, and rates per second. The kernel sums them up every two seconds.
+      description: 64-bit counters since the service was created or its counters were reset, and rates per second. The kernel updates them every two seconds.
       type: dict
       returned: with O(statistics=true)
       contains:
@@ -317,12 +317,12 @@ services:
           upper_threshold: 0
           lower_threshold: 0
 kernel_module:
-  description: How the kernel has IPVS, V(loaded), V(builtin), V(loadable), V(missing), or V(unknown) where its list of modules cannot be read.
+  description: How the kernel has IPVS, V(loaded), V(builtin), V(loadable), V(missing), or V(unknown) if its list of modules cannot be read.
   returned: success
   type: str
   sample: loaded
 ipvsadm:
-  description: The path of C(ipvsadm). V(null) where it is not installed. No module of this collection needs it.
+  description: The path of C(ipvsadm). V(null) if it is not installed. No module of this collection needs it.
   returned: success
   type: str
   sample: /usr/sbin/ipvsadm
@@ -332,12 +332,12 @@ interpreter:
   type: str
   sample: /usr/bin/python3
 pyroute2_interpreter:
-  description: The first of O(pyroute2_interpreters) that has pyroute2. V(null) where none has.
+  description: The first of O(pyroute2_interpreters) that has pyroute2. V(null) if none has.
   returned: success
   type: str
   sample: /usr/bin/python3
 nft:
-  description: The path of C(nft). V(null) where it is not installed. M(lvs.ipvs.ipvs_firewall) needs it for marks and masquerading.
+  description: The path of C(nft). V(null) if it is not installed. M(lvs.ipvs.ipvs_firewall) needs it for marks and masquerading.
   returned: success
   type: str
   sample: /usr/sbin/nft
@@ -347,7 +347,7 @@ firewall:
   type: bool
   sample: false
 keepalived:
-  description: The path of C(keepalived). V(null) where it is not installed. M(lvs.ipvs.ipvs_keepalived) needs it.
+  description: The path of C(keepalived). V(null) if it is not installed. M(lvs.ipvs.ipvs_keepalived) needs it.
   returned: success
   type: str
   sample: /usr/sbin/keepalived
@@ -379,7 +379,7 @@ idle_servers:
   elements: str
   sample: ["198.51.100.11:80 of tcp 203.0.113.80:80"]
 timeouts:
-  description: The connection timeouts in seconds. V(null) where IPVS isn't loaded.
+  description: The connection timeouts in seconds. V(null) if IPVS is not loaded.
   returned: with O(table)
   type: dict
   contains:

@@ -12,16 +12,16 @@ version_added: 0.1.0
 author:
   - Contributors to the lvs.ipvs project (@lvs-project)
 description:
-  - Writes the configuration of keepalived from a list of services and the settings of failover, and has keepalived work by it. The text
+  - Writes the configuration of keepalived from a list of services and the settings of failover, and applies it. The text
     is the one that P(lvs.ipvs.to_keepalived#filter) returns, with a name by which the running processes are asked for it.
   - Everything is checked before anything is changed, by this module and by keepalived itself. A warning of keepalived counts as an
     error, for example about an interface or a script that does not exist. A running keepalived that is known to crash over the
     change is left as it is.
   - A keepalived that runs reads its configuration again and is never restarted, so no connection ends and the health of the servers
     is kept. One that does not run is started, now and at every boot.
-  - What is no longer listed, keepalived removes from the table. What others have in the table stays.
-  - The task succeeds once the same processes work by the new configuration. Otherwise the former configuration is put back, keepalived
-    works by that again, and the error says what was wrong.
+  - What is no longer listed, keepalived removes from the table. What other programs have in the table stays.
+  - The task succeeds once the same processes use the new configuration. Otherwise the former configuration is restored, keepalived
+    uses that again, and the error says what was wrong.
   - Then the table is compared with what keepalived knows of the servers, and put right. This concerns thresholds, which keepalived does
     not change, and entries that were there before keepalived started.
   - With O(failover), the task waits until this director is master or backup. A fault that comes with the new configuration counts as
@@ -42,7 +42,7 @@ options:
     description:
       - Drain the servers that O(services) no longer lists for a service that stays, for at most this many seconds. What is new comes
         first. Then they get weight 0, and go when their connections have ended, or with a warning when the time is over.
-      - If omitted, they go at once, and their connections break.
+      - If omitted, they are deleted at once, and their connections break.
     type: float
   keep_addresses:
     description:
@@ -65,18 +65,18 @@ options:
     default: false
   service:
     description:
-      - The unit of systemd that runs keepalived.
-      - It gets an addition that starts a keepalived that has failed again, and that removes the addresses of O(failover) whenever
+      - The systemd unit that runs keepalived.
+      - It gets a drop-in that restarts keepalived after a failure, and that removes the addresses of O(failover) whenever
         keepalived has ended in any way.
       - Where systemd does not run, for example in the build of an image, the unit is only enabled.
     type: str
     default: keepalived
   state:
     description:
-      - V(present) has keepalived work by O(services) and O(failover).
+      - V(present) applies O(services) and O(failover).
       - V(absent) ends keepalived and disables its unit if this module wrote the configuration file, and removes the file, the addition
         to the unit, and the files by which servers could be drained. Files of servers that are drained stay. The table stays as it is, and
-        nobody checks it any longer.
+        its servers are no longer checked.
       - With V(absent), addresses that VRRP has put up here are removed, apart from O(keep_addresses). If all of them go and the
         configuration has a O(failover.handover_file), another director takes over first.
     type: str
@@ -154,7 +154,7 @@ file:
   type: str
   sample: /etc/keepalived/keepalived.conf
 unit:
-  description: The unit of systemd that runs keepalived.
+  description: The systemd unit that runs keepalived.
   returned: success
   type: str
   sample: keepalived.service
@@ -174,14 +174,14 @@ differences:
   elements: str
   sample: ["/etc/keepalived/keepalived.conf is not as it should be", keepalived works by another configuration]
 problems:
-  description: What keepalived has against the configuration, one line each.
+  description: The errors and warnings of keepalived about the configuration, one line each.
   returned: if keepalived does not accept the configuration
   type: list
   elements: str
   sample: ["(front) Unknown interface 'eth7'"]
 not_undone:
-  description: What could not be put back after a failure, one text each.
-  returned: if going back to the former configuration failed
+  description: What could not be restored after a failure, one text each.
+  returned: if restoring the former configuration failed
   type: list
   elements: str
   sample: []

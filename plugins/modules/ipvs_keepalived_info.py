@@ -121,7 +121,7 @@ instances:
       type: float
       returned: always
     addresses:
-      description: The addresses that it moves.
+      description: The addresses that the instance moves.
       type: list
       elements: dict
       returned: always
@@ -135,7 +135,7 @@ instances:
           type: str
           returned: always
         present:
-          description: Whether keepalived has put it on the interface.
+          description: Whether keepalived has added it to the interface.
           type: bool
           returned: always
   sample:
@@ -180,25 +180,25 @@ services:
   elements: dict
   contains:
     address:
-      description: The virtual address. Services named by a firewall mark have C(fwmark) and C(family) instead.
+      description: The virtual address. Services identified by a firewall mark have C(fwmark) and C(family) instead.
       type: str
-      returned: services named by address
+      returned: services identified by address
     port:
       description: The port.
       type: int
-      returned: services named by address
+      returned: services identified by address
     protocol:
       description: V(tcp), V(udp) or V(sctp).
       type: str
-      returned: services named by address
+      returned: services identified by address
     fwmark:
       description: The firewall mark.
       type: int
-      returned: services named by firewall mark
+      returned: services identified by firewall mark
     family:
       description: V(ipv4) or V(ipv6).
       type: str
-      returned: services named by firewall mark
+      returned: services identified by firewall mark
     quorum_up:
       description: Whether the weights of the servers that are up make up the quorum.
       type: bool

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: ipvs_modules
-short_description: Load the kernel modules of IPVS and have them loaded at boot
+short_description: Load the kernel modules of IPVS, now and at boot
 version_added: 0.1.0
 description:
   - Loads kernel modules now, and lists them in a file of C(modules-load.d) so that they are loaded at every boot.
-  - All modules are looked up before anything is touched. Where the kernel lacks one, the task fails, names the module, the kernel
+  - All modules are looked up before anything is changed. If the kernel lacks one, the task fails, names the module, the kernel
     and the package that usually has it, and changes nothing.
   - In an image build, nothing is loaded and the modules of the kernel that the image will boot are looked up.
   - Needs nothing on the node but C(modprobe).
@@ -43,8 +43,8 @@ options:
       - Options of kernel modules. For each module a dictionary of its options with their values. They are written to
         O(options_path) before modules are loaded.
       - Another value of the same option in that file is replaced. All other options and lines stay.
-      - An option that the module does not have is an error that tells the nearest one.
-      - If a module is loaded with another value already, a warning tells that the new value holds from the next time that it is loaded.
+      - An option that the module does not have is an error that names the most similar one.
+      - If a module is loaded with another value already, a warning says that the new value takes effect when it is loaded the next time.
       - With O(state=absent), these options are taken out of the file, whatever value they have there.
     type: dict
   options_path:
@@ -57,7 +57,7 @@ options:
     description:
       - V(present) loads the modules and lists them in O(path).
       - V(absent) removes them from memory and from O(path). For an entry with several names, this goes for all of them.
-        A module that is in use is an error that says by what. A module that is part of the kernel stays.
+        A module that is in use is an error that names its users. A module that is part of the kernel stays.
         No other module is removed, not even one that is no longer needed.
     type: str
     choices: [present, absent]
@@ -79,7 +79,7 @@ options:
       - The file of C(modules-load.d) to list the modules in. Other lines of that file stay.
       - A symbolic link stays, and the file that it leads to is written. A link to something else, such as the C(/dev/null) that masks a
         file of C(modules-load.d), is an error.
-      - Where another name of the same entry is listed and the kernel lacks that module, the name is replaced.
+      - If another name of the same entry is listed and the kernel lacks that module, the name is replaced.
       - With O(state=absent), a file that this module has made is removed once it lists nothing any more, unless O(path) is a symbolic link.
     type: path
     default: /etc/modules-load.d/ipvs.conf
@@ -147,7 +147,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 modules:
-  description: The modules as they are now, or would be in check mode, in the order of the options.
+  description: The modules as they are now (in check mode, as they would be), in the order of the options.
   returned: success
   type: list
   elements: dict

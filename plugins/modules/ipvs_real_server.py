@@ -12,7 +12,7 @@ version_added: 0.1.0
 author:
   - Contributors to the lvs.ipvs project (@lvs-project)
 description:
-  - Finds the node in a list of services by its addresses, and sets up what it needs there by forwarding method, now and at every boot.
+  - Finds the node in a list of services by its addresses, and sets up what its forwarding methods need, now and at every boot.
   - For V(dr), the virtual address on O(vip_interface), and C(arp_ignore) and C(arp_announce) so that the node does not answer ARP for it.
   - For V(tun), the virtual address on the interface at which the tunnel ends, the same ARP settings, C(rp_filter) 0, and for V(gue) the
     UDP port.
@@ -22,7 +22,7 @@ description:
     up is never touched. Kernel modules stay loaded until the next boot.
   - Everything is in C(/etc/ipvs-real-server.conf), which the unit C(ipvs-real-server.service) reads, and in files of the same name in
     C(/etc/sysctl.d) and C(/etc/modules-load.d). A node that needs nothing has none of these files.
-  - Where systemd-networkd or NetworkManager runs, it is told to keep what the node needs, or to have it put back, in files of its own
+  - Where systemd-networkd or NetworkManager runs, it is configured to keep or restore what the node needs, in files of its own
     that are named after the unit. To read them, systemd-networkd is restarted if that loses nothing; otherwise the task warns.
 options:
   services:
@@ -34,13 +34,13 @@ options:
     elements: dict
   addresses:
     description:
-      - The addresses by which the node finds itself in O(services).
+      - The addresses by which the module finds the node in O(services).
       - If omitted, all addresses that it has.
     type: list
     elements: str
   fwmark_addresses:
     description:
-      - The virtual addresses behind services named by a firewall mark. Each belongs to the services of its family.
+      - The virtual addresses of services identified by a firewall mark. Each belongs to the services of its family.
     type: list
     elements: str
     default: []
@@ -57,11 +57,11 @@ options:
     default: [all]
   nat_route:
     description:
-      - How answers return to the director with V(nat).
-      - V(none) leaves routing alone, for example because the director is the default gateway.
-      - V(policy) routes the answers of the services, and nothing else, through the director.
+      - How replies return to the director with V(nat).
+      - V(none) does not change routing, for example because the director is the default gateway.
+      - V(policy) routes the replies of the services, and nothing else, through the director.
       - V(default) routes everything through the director, except to networks with a route of their own.
-      - The default route of the main table is never touched. A routing table of its own takes precedence over it.
+      - The default route of the main table is never changed. A separate routing table takes precedence over it.
     type: str
     choices: [none, policy, default]
     default: none

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: ipvs_saved
-short_description: Save the IPVS table so that the boot restores it
+short_description: Save the IPVS table so that it is restored at boot
 version_added: 0.1.0
 description:
-  - Writes what the kernel has to the file that the boot restores, with thresholds, timeouts and sync daemons, and weights as they are
+  - Writes the kernel's table to the file that is restored at boot, with thresholds, timeouts, sync daemons, and the weights as they are
     now. A server that is drained stays drained after a reboot.
-  - Has the distribution's C(ipvsadm.service) restore it where there is one, and a unit of its own, C(ipvs-table.service), elsewhere.
+  - The distribution's C(ipvsadm.service) restores it. If there is none, the unit C(ipvs-table.service) does.
     The unit is enabled. It is never started, stopped or restarted, because that may flush the table.
-  - The unit is guarded. Restarts by hand or by the upgrade of a package leave a table in use alone.
+  - The unit is protected. A restart, by hand or by a package upgrade, does not change a table that is in use.
   - The saved table is also the record of the services that were listed, see O(lvs.ipvs.ipvs_table#module:prune_saved).
 author:
   - Contributors to the lvs.ipvs project (@lvs-project)
@@ -49,8 +49,8 @@ options:
     type: path
   state:
     description:
-      - V(present) saves the table and has the boot restore it.
-      - V(absent) empties a saved table that this module wrote, and has the boot restore nothing. The table in the kernel stays. A file
+      - V(present) saves the table and enables restoring it at boot.
+      - V(absent) empties a saved table that this module wrote, so that nothing is restored at boot. The table in the kernel stays. A file
         that another program wrote stays, too.
     type: str
     choices: [present, absent]
@@ -83,12 +83,12 @@ EXAMPLES = r"""
 
 RETURN = r"""
 file:
-  description: The file that the boot restores.
+  description: The file that is restored at boot.
   returned: success
   type: str
   sample: /etc/ipvsadm.rules
 unit:
-  description: The unit of systemd that restores it.
+  description: The systemd unit that restores it.
   returned: success
   type: str
   sample: ipvsadm.service

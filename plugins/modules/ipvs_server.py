@@ -12,9 +12,9 @@ version_added: 0.1.0
 author:
   - Contributors to the lvs.ipvs project (@lvs-project)
 description:
-  - Adds, edits, drains or removes one real server of a virtual service in the kernel's IPVS table.
-  - What is written is enforced; what is left out is left alone.
-  - The virtual service must be there. In check mode, where an earlier task would have made it, its absence is a warning.
+  - Creates, updates, drains or deletes one real server of a virtual service in the kernel's IPVS table.
+  - Options that you set are enforced; options that you omit are left unchanged.
+  - The virtual service must exist. In check mode, a missing service is a warning, because an earlier task may create it.
 options:
   service_address:
     description:
@@ -32,39 +32,39 @@ options:
     choices: [tcp, udp, sctp]
   service_fwmark:
     description:
-      - The firewall mark that names the virtual service.
+      - The firewall mark that identifies the virtual service.
     type: int
   service_family:
     description:
-      - The address family of a service named by O(service_fwmark). If omitted, it is V(ipv4).
+      - The address family of a service identified by O(service_fwmark). If omitted, it is V(ipv4).
     type: str
     choices: [ipv4, ipv6]
   state:
     description:
-      - V(present) adds or edits the server.
-      - V(absent) removes it; with O(drain_timeout), after draining it.
+      - V(present) creates or updates the server.
+      - V(absent) deletes it; with O(drain_timeout), after draining it.
       - V(drained) sets its weight to 0, waits for its active connections to end, and leaves it in the table. To set the weight to
         0 without waiting, use V(present) with O(weight=0). To bring it back, use V(present) with its weight.
-      - V(drained) fails where the server or its virtual service is not there, and names the nearest ones that are.
-      - V(present) without O(port) fails where the address is a server of the service on another port only, and names that port.
+      - V(drained) fails if the server or its virtual service does not exist, and names the most similar ones.
+      - V(present) without O(port) fails if the service has this address only on another port, and names that port.
     type: str
     choices: [present, absent, drained]
     default: present
   drain_timeout:
     description:
-      - For how many seconds to wait for connections to end. When they have passed, the task fails; the weight stays 0, and nothing
+      - The number of seconds to wait for connections to end. After that, the task fails; the weight stays 0, and nothing
         is removed.
       - A weight that somebody else gives the server meanwhile is set to 0 again, with a warning. The second time the task fails.
       - With O(state=drained) the default is V(300). With O(state=absent) the default is not to drain.
     type: int
   drain_connections:
     description:
-      - The server counts as drained with this many active connections or fewer.
+      - The number of active connections with which the server counts as drained.
     type: int
     default: 0
   drain_interval:
     description:
-      - Seconds between two looks at the number of connections.
+      - The number of seconds between two checks of the connections.
     type: float
     default: 1.0
 notes:
@@ -116,7 +116,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 server:
-  description: The server as it is now (in check mode, as it would be). V(null) where it is absent.
+  description: The server as it is now (in check mode, as it would be). V(null) if it is absent.
   returned: success, and when a drain failed
   type: dict
   contains:
@@ -164,36 +164,36 @@ server:
     upper_threshold: 0
     lower_threshold: 0
 service:
-  description: The virtual service, with the options that name it in M(lvs.ipvs.ipvs_service).
+  description: The virtual service, with the options that identify it in M(lvs.ipvs.ipvs_service).
   returned: success, and when a drain failed
   type: dict
   contains:
     address:
-      description: The virtual address. Services named by a firewall mark have C(fwmark) and C(family) instead.
+      description: The virtual address. Services identified by a firewall mark have C(fwmark) and C(family) instead.
       type: str
-      returned: services named by address
+      returned: services identified by address
     port:
       description: The port.
       type: int
-      returned: services named by address
+      returned: services identified by address
     protocol:
       description: V(tcp), V(udp) or V(sctp).
       type: str
-      returned: services named by address
+      returned: services identified by address
     fwmark:
       description: The firewall mark.
       type: int
-      returned: services named by firewall mark
+      returned: services identified by firewall mark
     family:
       description: V(ipv4) or V(ipv6).
       type: str
-      returned: services named by firewall mark
+      returned: services identified by firewall mark
   sample:
     address: 203.0.113.80
     port: 80
     protocol: tcp
 connections:
-  description: The connections of a server that was drained, when the task ended. V(null) where the server had gone meanwhile.
+  description: The connections of a drained server at the end of the task. V(null) if the server was deleted in the meantime.
   returned: when the server was drained
   type: dict
   contains:
@@ -210,7 +210,7 @@ connections:
       type: int
       returned: always
 commands:
-  description: What was done (in check mode, what would be), as C(ipvsadm) command lines. Empty where nothing changed.
+  description: The changes that the task made (in check mode, would make), as C(ipvsadm) command lines. Empty if nothing changed.
   returned: success, and when a drain failed
   type: list
   elements: str

@@ -12,15 +12,15 @@ version_added: 0.1.0
 author:
   - Contributors to the lvs.ipvs project (@lvs-project)
 description:
-  - Makes, edits or removes one virtual service in the kernel's IPVS table and, with O(servers), its real servers.
-  - What is written is enforced; what is left out is left alone. A service that is there is edited, never removed and made again,
+  - Creates, updates or deletes one virtual service in the kernel's IPVS table and, with O(servers), its real servers.
+  - Options that you set are enforced; options that you omit are left unchanged. An existing service is updated, never deleted and created again,
     so its connections live on.
-  - All or nothing. When the kernel refuses an operation, those already done are undone, and the error tells so.
+  - The task applies everything or nothing. If the kernel refuses an operation, the completed ones are rolled back, and the error says so.
 options:
   servers:
     description:
       - The real servers of the service. Each is created or updated.
-      - A server that is not listed is left alone, except with O(purge_servers=true).
+      - A server that is not listed stays unchanged, except with O(purge_servers=true).
   purge_servers:
     description:
       - Whether servers of the service that O(servers) doesn't list are removed. Without O(servers), and with O(state=absent), it
@@ -29,7 +29,7 @@ options:
     default: false
   state:
     description:
-      - V(present) makes or edits the service. V(absent) removes it together with its real servers.
+      - V(present) creates or updates the service. V(absent) deletes it together with its real servers.
     type: str
     choices: [present, absent]
     default: present
@@ -89,30 +89,30 @@ EXAMPLES = r"""
 
 RETURN = r"""
 service:
-  description: The service as it is now (in check mode, as it would be), with all its real servers. V(null) where it is absent.
+  description: The service as it is now (in check mode, as it would be), with all its real servers. V(null) if it is absent.
   returned: success
   type: dict
   contains:
     address:
-      description: The virtual address. Services named by a firewall mark have RV(service.fwmark) and RV(service.family) instead.
+      description: The virtual address. Services identified by a firewall mark have RV(service.fwmark) and RV(service.family) instead.
       type: str
-      returned: services named by address
+      returned: services identified by address
     port:
       description: The port.
       type: int
-      returned: services named by address
+      returned: services identified by address
     protocol:
       description: V(tcp), V(udp) or V(sctp).
       type: str
-      returned: services named by address
+      returned: services identified by address
     fwmark:
       description: The firewall mark.
       type: int
-      returned: services named by firewall mark
+      returned: services identified by firewall mark
     family:
       description: V(ipv4) or V(ipv6).
       type: str
-      returned: services named by firewall mark
+      returned: services identified by firewall mark
     scheduler:
       description: The scheduler.
       type: str
@@ -123,11 +123,11 @@ service:
       elements: str
       returned: always
     persistence_timeout:
-      description: Seconds, V(0) for no persistence.
+      description: The seconds for which a client keeps its server. V(0) means no persistence.
       type: int
       returned: always
     persistence_netmask:
-      description: Prefix length, or a dotted mask where it has none.
+      description: The prefix length, or a dotted mask if it has no prefix length.
       type: str
       returned: always
     persistence_engine:
@@ -135,7 +135,7 @@ service:
       type: str
       returned: always
     one_packet:
-      description: Whether each packet is scheduled by itself.
+      description: Whether each packet is scheduled on its own.
       type: bool
       returned: always
     servers:
@@ -198,7 +198,7 @@ service:
         upper_threshold: 0
         lower_threshold: 0
 commands:
-  description: What was done (in check mode, what would be), as C(ipvsadm) command lines. Empty where nothing changed.
+  description: The changes that the task made (in check mode, would make), as C(ipvsadm) command lines. Empty if nothing changed.
   returned: success
   type: list
   elements: str

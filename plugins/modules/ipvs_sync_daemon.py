@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: ipvs_sync_daemon
-short_description: Manage the connection synchronisation daemons of IPVS
+short_description: Manage the connection synchronization daemons of IPVS
 version_added: 0.1.0
 author:
   - Contributors to the lvs.ipvs project (@lvs-project)
@@ -27,7 +27,7 @@ options:
     choices: [master, backup]
   interface:
     description:
-      - The interface for the multicast. Needed where the daemon doesn't run yet.
+      - The interface for the multicast. Required if the daemon does not run yet.
       - A master needs an interface that is up. With an IPv4 group it should have an IPv4 address; the task warns if it has none.
     type: str
   sync_id:
@@ -55,7 +55,7 @@ options:
     type: int
   state:
     description:
-      - V(present) has the daemon run. V(absent) stops it.
+      - V(present) keeps the daemon running. V(absent) stops it.
     type: str
     choices: [present, absent]
     default: present
@@ -85,7 +85,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 sync_daemon:
-  description: The daemon as it runs now (in check mode, as it would). V(null) where it doesn't.
+  description: The running daemon (in check mode, as it would run). V(null) if it does not run.
   returned: success
   type: dict
   contains:
@@ -102,7 +102,7 @@ sync_daemon:
       type: int
       returned: always
     max_length:
-      description: Length of sync messages in bytes. V(null) in check mode where the kernel would choose it.
+      description: Length of sync messages in bytes. V(null) in check mode if the kernel would choose it.
       type: int
       returned: always
     multicast_group:
@@ -126,7 +126,7 @@ sync_daemon:
     multicast_port: 8848
     multicast_ttl: 1
 commands:
-  description: What was done (in check mode, what would be), as C(ipvsadm) command lines. Empty where nothing changed.
+  description: The changes that the task made (in check mode, would make), as C(ipvsadm) command lines. Empty if nothing changed.
   returned: success
   type: list
   elements: str

@@ -11,8 +11,8 @@ short_description: Manage the kernel settings of a director, now and at boot
 version_added: 0.1.0
 description:
   - Sets kernel settings (sysctls) now, and writes them to a file of C(sysctl.d) so that they are set at every boot.
-  - The value that a setting had before is recorded in that file. It is put back when the setting is no longer listed.
-  - All settings are checked before anything is touched. If the kernel refuses a value, everything is undone.
+  - The value that a setting had before is recorded in that file. It is restored when the setting is no longer listed.
+  - All settings are validated before anything is changed. If the kernel refuses a value, everything is rolled back.
   - Where another file of C(sysctl.d), which the boot reads later, has another value, a warning names it.
   - Settings of IPVS exist only after its modules are loaded, so use M(lvs.ipvs.ipvs_modules) first.
   - Needs nothing on the node but Python.
@@ -29,7 +29,7 @@ options:
         C(net.ipv4.conf.eth0/100.rp_filter) for the interface C(eth0.100); with slashes it is the other way round.
       - A V(*) in a name stands for anything within one word, as in C(net.ipv4.conf.*.rp_filter). A setting listed by its name wins over
         one with a V(*).
-      - A name that no kernel has is an error that tells the nearest one. A setting that this kernel does not have is skipped with a warning.
+      - A name that no kernel has is an error that names the most similar one. A setting that this kernel does not have is skipped with a warning.
       - In check mode on a node that has not loaded IPVS yet, the settings under C(net.ipv4.vs) are taken to come with it.
     type: dict
   services:
@@ -46,8 +46,8 @@ options:
     default: /etc/sysctl.d/60-ipvs-director.conf
   state:
     description:
-      - V(present) sets what is listed, and puts back what the file holds and the list does not.
-      - V(absent) puts everything back and removes the file.
+      - V(present) sets what is listed, and restores what the file has and the list does not.
+      - V(absent) restores everything and deletes the file.
     type: str
     choices: [present, absent]
     default: present
@@ -82,7 +82,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 settings:
-  description: The settings that were asked for as they are now (in check mode, as they would be), each V(*) resolved.
+  description: The requested settings as they are now (in check mode, as they would be), each V(*) resolved.
   returned: success
   type: dict
   sample: {"net.ipv4.ip_forward": "1", "net.ipv4.vs.conn_reuse_mode": "1"}
@@ -93,7 +93,7 @@ differences:
   elements: str
   sample: ["kernel setting net.ipv4.ip_forward is 0, not 1", "/etc/sysctl.d/60-ipvs-director.conf is missing"]
 file:
-  description: The file that the boot takes the settings from.
+  description: The file from which the settings are set at boot.
   returned: success
   type: str
   sample: /etc/sysctl.d/60-ipvs-director.conf

@@ -12,14 +12,14 @@ version_added: 0.1.0
 author:
   - Contributors to the lvs.ipvs project (@lvs-project)
 description:
-  - Makes, edits or removes many virtual services with their real servers, in one round and all or nothing.
-  - What is written is enforced; what is left out is left alone. With O(prune), what is not listed is removed.
-  - Services and servers are made and edited before any is removed, and none is removed and made again, so connections live on.
+  - Creates, updates or deletes many virtual services with their real servers, all or nothing.
+  - Options that you set are enforced; options that you omit are left unchanged. With O(prune), services that are not listed are deleted.
+  - Services and servers are created and updated before any is deleted, and none is deleted and created again, so connections survive.
 options:
   services:
     description:
       - The virtual services, each with its real servers. What RV(lvs.ipvs.ipvs_info#module:services) holds is valid input.
-      - Servers and services that are not listed are left alone, except with O(purge_servers), O(prune) and O(prune_saved).
+      - Servers and services that are not listed stay unchanged, except with O(purge_servers), O(prune) and O(prune_saved).
       - Exactly one of O(services) and O(rules) is required.
   rules:
     description:
@@ -35,9 +35,9 @@ options:
     default: false
   prune:
     description:
-      - Whether services that are not listed are removed, with all their servers. For servers of listed services see
+      - Whether services that are not listed are deleted, with all their servers. For servers of listed services see
         O(purge_servers).
-      - Where no service is listed, this refuses to remove any without O(prune_force), because an empty list is usually a mistake.
+      - If no service is listed, the task fails without O(prune_force), because an empty list is usually a mistake.
       - With O(state=absent) it has no effect.
       - Without O(prune_scope) the task refuses to remove services if another program keeps services in the same network namespace, and
         names it. These are kube-proxy (an interface C(kube-ipvs0)), kube-router with its service proxy (or an interface
@@ -47,8 +47,8 @@ options:
     default: false
   prune_scope:
     description:
-      - What O(prune) may remove. Services outside it are left alone.
-      - With C(addresses) or C(protocols), a service named by address must match each of them that is given. Services named by
+      - The services that O(prune) may delete. Other services stay.
+      - With C(addresses) or C(protocols), a service identified by address must match each of them that is given. Services named by
         a firewall mark must match C(fwmarks).
     type: dict
     suboptions:
@@ -74,7 +74,7 @@ options:
         that were listed when it was written, so this removes what was taken out of the list since, and nothing else.
       - A saved table that another program wrote does not count. Nothing is removed because of it.
       - With O(state=absent), these services are removed together with the listed ones.
-      - Where no service is listed, this refuses to remove any without O(allow_empty).
+      - If no service is listed, the task fails without O(allow_empty).
     type: bool
     default: false
   prune_force:
@@ -104,12 +104,12 @@ options:
     type: int
   rollback:
     description:
-      - Whether operations already done are undone when one fails. Otherwise they stay, and the error lists them.
+      - Whether completed operations are rolled back when one fails. Otherwise they stay, and the error lists them.
     type: bool
     default: true
   state:
     description:
-      - V(present) makes or edits what is listed. V(absent) removes the listed services with all their servers.
+      - V(present) creates or updates what is listed. V(absent) deletes the listed services with all their servers.
     type: str
     choices: [present, absent]
     default: present
@@ -181,25 +181,25 @@ services:
   elements: dict
   contains:
     address:
-      description: The virtual address. Services named by a firewall mark have C(fwmark) and C(family) instead.
+      description: The virtual address. Services identified by a firewall mark have C(fwmark) and C(family) instead.
       type: str
-      returned: services named by address
+      returned: services identified by address
     port:
       description: The port.
       type: int
-      returned: services named by address
+      returned: services identified by address
     protocol:
       description: V(tcp), V(udp) or V(sctp).
       type: str
-      returned: services named by address
+      returned: services identified by address
     fwmark:
       description: The firewall mark.
       type: int
-      returned: services named by firewall mark
+      returned: services identified by firewall mark
     family:
       description: V(ipv4) or V(ipv6).
       type: str
-      returned: services named by firewall mark
+      returned: services identified by firewall mark
     scheduler:
       description: The scheduler.
       type: str
@@ -210,11 +210,11 @@ services:
       elements: str
       returned: always
     persistence_timeout:
-      description: Seconds, V(0) for no persistence.
+      description: The seconds for which a client keeps its server. V(0) means no persistence.
       type: int
       returned: always
     persistence_netmask:
-      description: Prefix length, or a dotted mask where it has none.
+      description: The prefix length, or a dotted mask if it has no prefix length.
       type: str
       returned: always
     persistence_engine:
@@ -222,7 +222,7 @@ services:
       type: str
       returned: always
     one_packet:
-      description: Whether each packet is scheduled by itself.
+      description: Whether each packet is scheduled on its own.
       type: bool
       returned: always
     servers:
@@ -285,7 +285,7 @@ services:
           upper_threshold: 0
           lower_threshold: 0
 not_undone:
-  description: Where undoing failed in part, the commands that remain to be done, each with the reason.
+  description: If the rollback failed in part, the commands that remain to be run, each with the reason.
   returned: when undoing failed in part
   type: list
   elements: str
@@ -319,7 +319,7 @@ leaving:
         address: 198.51.100.13
         port: 80
 commands:
-  description: What was done (in check mode, what would be), as C(ipvsadm) command lines. Empty where nothing changed.
+  description: The changes that the task made (in check mode, would make), as C(ipvsadm) command lines. Empty if nothing changed.
   returned: success, and when an operation failed with O(rollback=false)
   type: list
   elements: str

@@ -12,20 +12,20 @@ version_added: 0.1.0
 author:
   - Contributors to the lvs.ipvs project (@lvs-project)
 description:
-  - Sets how long IPVS remembers connections on which nothing happens.
-  - A timeout that is left out or V(0) is left as it is, as with C(ipvsadm --set).
+  - Sets how long IPVS remembers idle connections.
+  - A timeout that you omit, or set to V(0), stays as it is, as with C(ipvsadm --set).
 options:
   tcp:
     description:
-      - Seconds for established TCP connections. The kernel starts with V(900).
+      - Seconds for established TCP connections. The kernel's default is V(900).
     type: int
   tcp_fin:
     description:
-      - Seconds for TCP connections after a FIN. The kernel starts with V(120).
+      - Seconds for TCP connections after a FIN. The kernel's default is V(120).
     type: int
   udp:
     description:
-      - Seconds for UDP. The kernel starts with V(300).
+      - Seconds for UDP. The kernel's default is V(300).
     type: int
 extends_documentation_fragment:
   - lvs.ipvs.attributes
@@ -61,7 +61,7 @@ timeouts:
     tcp_fin: 120
     udp: 300
 commands:
-  description: What was done (in check mode, what would be), as C(ipvsadm) command lines. Empty where nothing changed.
+  description: The changes that the task made (in check mode, would make), as C(ipvsadm) command lines. Empty if nothing changed.
   returned: success
   type: list
   elements: str
