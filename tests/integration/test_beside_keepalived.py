@@ -209,7 +209,7 @@ def test_what_it_keeps_is_its_own(ipvs, director):
             ("ipvs_service", {"address": "203.0.113.80", "port": 80, "state": "absent"}),
             ("ipvs_table", {"services": [dict(WEB, scheduler="rr"), OTHER]}),
         ):
-            with pytest.raises(ModuleFailed, match="keepalived runs and keeps tcp 203.0.113.80:80") as failure:
+            with pytest.raises(ModuleFailed, match="keepalived runs and maintains tcp 203.0.113.80:80") as failure:
                 ipvs.module(name, check=check, **options)
             assert failure.value.result["owned"] == ["tcp 203.0.113.80:80"]
     assert ipvs.saved() == before

@@ -76,4 +76,4 @@ def test_wrong_list_is_refused_before_anything_else(refusals, role, name):
 def test_wrong_settings_of_a_director_are_refused(refusals, name):
     task, _newline, message = refusals["director", name].partition("\n")
     assert DIRECTOR_CASES[name][1] in message
-    assert task.startswith("Check the ")
+    assert task.startswith("Validate the ")

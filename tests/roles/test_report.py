@@ -114,7 +114,7 @@ def test_page_tells_what_there_is(page):
     assert "4 directors 3 real servers 5 not as they should be" in shown
     assert "62 active connections" in shown
     assert "5 places of real servers, 1 with weight 0" in shown
-    assert "lb2 differs from what it should be. services: to be done ipvsadm -e -t 203.0.113.81:80 -r 198.51.100.11:80 -m -w 3" in shown
+    assert "lb2 differs from the inventory. services: to be done ipvsadm -e -t 203.0.113.81:80 -r 198.51.100.11:80 -m -w 3" in shown
     assert "lb3 could not be asked. no pyroute2 &amp; no patience" in shown
     assert "lb4 could not be asked. It could not be reached." in shown
     assert "[2001:db8:1234:5678:9abc:def0:1234:5678]:80" in shown
@@ -135,7 +135,7 @@ def test_page_tells_of_vrrp_health_and_drains(page):
 
 def test_page_tells_of_real_servers(page):
     shown = text(chromium(page, "--dump-dom"))
-    assert "web2 differs from what it should be. missing: address 203.0.113.80/32 dev lo" in shown
+    assert "web2 differs from the inventory. missing: address 203.0.113.80/32 dev lo" in shown
     assert "web3 could not be asked. director_services: []" in shown
     assert "Virtual addresses web1 as it should be 2 203.0.113.80, 2001:db8::80 web2 1 difference 1 web3 no answer" in shown
 

@@ -83,7 +83,7 @@ REFUSED = {
 def test_what_it_would_undo_is_refused(node, task, options):
     before = node.kernel.read()
     for run in (node.check, node.run):
-        with pytest.raises(IpvsError, match="keepalived runs and keeps tcp 203.0.113.80:80: .*ipvs_drain.*ipvs_keepalived") as failure:
+        with pytest.raises(IpvsError, match="keepalived runs and maintains tcp 203.0.113.80:80: .*ipvs_drain.*ipvs_keepalived") as failure:
             run(task, **options)
         assert failure.value.details == {"owned": ["tcp 203.0.113.80:80"]}
     assert node.kernel.read() == before
@@ -125,7 +125,7 @@ def test_many_services_are_named_in_part(node):
     owned = {_model.service_id(dict(WEB, port=port)): _keepalived_text.Service({}, None) for port in range(1, 9)}
     plan = _table_tasks._plan.plan_absent({ident: _model.Entry(_model.overlay_service(_model.Service(ident)), {}) for ident in owned}, list(owned))
     node.owned.update(owned)
-    with pytest.raises(IpvsError, match=r"keeps tcp 203.0.113.80:1, .* tcp 203.0.113.80:5 and 3 more: "):
+    with pytest.raises(IpvsError, match=r"maintains tcp 203.0.113.80:1, .* tcp 203.0.113.80:5 and 3 more: "):
         _keepalived_owned.Owned(None, Context(False, False, None)).settled(plan)
 
 

@@ -92,7 +92,7 @@ def _refusal(operations):
     services = list(dict.fromkeys(str(operation.service) for operation in operations))
     listed = ", ".join(services[:_SHOWN]) + (" and %d more" % (len(services) - _SHOWN) if len(services) > _SHOWN else "")
     return IpvsError(
-        "keepalived runs and keeps %s: it would undo this sooner or later (%s). To drain a real server, use ipvs_drain. To change the services, "
+        "keepalived runs and maintains %s: it would undo this sooner or later (%s). To drain a real server, use ipvs_drain. To change the services, "
         "use ipvs_keepalived, or change keepalived's configuration where it is not from there."
         % (listed, "; ".join(_plan.command(operation) for operation in operations[:_SHOWN])),
         owned=services,
