@@ -33,7 +33,7 @@ deps: .venv/.stamp $(COLLECTION) ## Install what the tests and the demo need int
 
 .PHONY: lab
 lab: deps ## Install what the lab needs: a real IPVS kernel, and whole machines
-	@$(VENV) -m tests.lab doctor --install
+	@$(VENV) -m extensions.lab doctor --install
 
 .PHONY: tools
 tools: lab

@@ -21,7 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tests.lab import Lab, LabError
+from extensions.lab import Lab, LabError
 
 MACHINES = ["director:front,group=directors", "rs1:gw=director,group=real_servers", "rs2:gw=director,group=real_servers"]
 VIP = "203.0.113.80"
@@ -138,10 +138,10 @@ def main():
             Demo(lab, inventory).run()
         if options.keep:
             step("All is as it should be. The machines stay up:")
-            print(f"    log in:        python3 -m tests.lab ssh --lab {lab.name} director")
-            print(f"    be a client:   python3 -m tests.lab exec --lab {lab.name} curl http://{VIP}/")
-            print(f"    inventory:     python3 -m tests.lab inventory --lab {lab.name} > inventory.yml")
-            print(f"    take it down:  python3 -m tests.lab down --lab {lab.name}")
+            print(f"    log in:        python3 -m extensions.lab ssh --lab {lab.name} director")
+            print(f"    be a client:   python3 -m extensions.lab exec --lab {lab.name} curl http://{VIP}/")
+            print(f"    inventory:     python3 -m extensions.lab inventory --lab {lab.name} > inventory.yml")
+            print(f"    take it down:  python3 -m extensions.lab down --lab {lab.name}")
     except (DemoError, LabError) as error:
         print(f"\nThe demo failed: {error}", file=sys.stderr)
         return 1

@@ -24,14 +24,14 @@ from typing import IO
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-from tests.lab.kernels import NEWER
+from extensions.lab.kernels import NEWER
 from tests.tools.environments import CONTROLLERS, OTHER_CONTROLLERS, OTHER_PYROUTE2, PYROUTE2, Controller
 
 RESULTS = ROOT / ".cache/results"
 PYTHON = ".venv/bin/python"
 KUBE = ".cache/kube-venv/bin/python"
 COLLECTION = Path(".cache/collections/ansible_collections/lvs/ipvs")
-LAB = (PYTHON, "-m", "tests.lab", "run", "--save", ".cache/results", "--mem", "1G", "--")
+LAB = (PYTHON, "-m", "extensions.lab", "run", "--save", ".cache/results", "--mem", "1G", "--")
 
 # The checkout's tools first, and nothing written into a home directory.
 ENVIRONMENT = {
@@ -106,7 +106,7 @@ WITHOUT_MACHINES = ("tests/unit", "tests/roles/test_drain.py", "tests/roles/test
 
 STAGES = [
     Stage("image", "the disks of the lab's machines, unless they are there already", tuple(
-        (PYTHON, "-m", "tests.lab", "image", "--suite", suite) for suite in ("bookworm", "trixie")
+        (PYTHON, "-m", "extensions.lab", "image", "--suite", suite) for suite in ("bookworm", "trixie")
     )),
     Stage("unit", "pure logic, and the collection's archive", (pytest("unit", "tests/unit"),)),
     # With one seed, so that it depends on nothing but the code; the other one looks for more.
@@ -147,7 +147,7 @@ STAGES = [
     )),
     Stage("firewall", "ipvs_firewall on a kernel with nftables", (
         (*LAB[:-1], "--kernel", "nft", "--", *pytest("firewall", "tests/firewall")),
-        pytest("firewall-machines", "-m", "nft", "tests/machines", "tests/lab/tests"),
+        pytest("firewall-machines", "-m", "nft", "tests/machines", "tests/lab"),
     )),
     Stage("integration-old", "the same with older versions of pyroute2", tuple(map(with_pyroute2, PYROUTE2))),
     Stage("integration-other", "the same with the versions between", tuple(map(with_pyroute2, OTHER_PYROUTE2))),
@@ -157,7 +157,7 @@ STAGES = [
         ))
         for suite in NEWER
     ),
-    Stage("lab", "the lab itself", (pytest("lab", "-m", "not nft", "tests/lab/tests"),)),
+    Stage("lab", "the lab itself", (pytest("lab", "-m", "not nft", "tests/lab"),)),
     Stage("machines", "playbooks on whole machines", (pytest("machines", "-m", "not nft and not slow", "tests/machines"),)),
     Stage("machines-slow", "those that take long", (pytest("machines-slow", "-m", "slow", "tests/machines"),)),
     *(
@@ -165,7 +165,7 @@ STAGES = [
             f"molecule-{name}",
             f"roles on whole machines: the scenario {name}",
             (pytest(f"molecule-{name}", "--capture=no", f"tests/molecule/test_scenarios.py::test_scenario[extensions-{name}]"),),
-            (PYTHON, "-m", "tests.lab", "down", "--lab", f"molecule-{name}".replace("_", "-")),
+            (PYTHON, "-m", "extensions.lab", "down", "--lab", f"molecule-{name}".replace("_", "-")),
         )
         for name in SCENARIOS
     ),

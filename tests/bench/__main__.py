@@ -33,7 +33,7 @@ def main(words):
 
 def in_the_lab(words, results):
     """Run this program again, in the lab's kernel."""
-    command = [sys.executable, "-m", "tests.lab", "run", "--mem", "2G", "--save", str(results), "--"]
+    command = [sys.executable, "-m", "extensions.lab", "run", "--mem", "2G", "--save", str(results), "--"]
     command += [sys.executable, "-m", "tests.bench", "--inside", *words]
     path = os.pathsep.join([str(ROOT), str(ROOT / ".cache/collections")])
     return subprocess.run(command, cwd=ROOT, env=dict(os.environ, PYTHONPATH=path), check=False).returncode

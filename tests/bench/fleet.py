@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.lab import Lab
+from extensions.lab import Lab
 
 ROOT = Path(__file__).parents[2]
 

@@ -42,7 +42,7 @@ def clean_in_kernel(tmp_path, prepare, *answers):
         echo PLAY-ENDS && sh {HERE}/node.sh show
     """
     done = subprocess.run(
-        ["/usr/bin/python3", "-m", "tests.lab", "run", "--", "sh", "-ec", script], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False
+        ["/usr/bin/python3", "-m", "extensions.lab", "run", "--", "sh", "-ec", script], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     before, output = done.stdout.split("PLAY-STARTS\n")

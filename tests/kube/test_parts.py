@@ -7,8 +7,8 @@ import shutil
 
 import pytest
 
+from extensions.lab import host
 from tests.kube import parts
-from tests.lab import host
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import contextlib
 import json
 import subprocess
 
+from extensions.lab import Lab
+from extensions.lab.host import cache_dir
 from tests.integration.test_documentation import assert_documented
-from tests.lab import Lab
-from tests.lab.host import cache_dir
 from tests.support import ansible
 
 VIP = "203.0.113.80"

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.lab import Lab
+from extensions.lab import Lab
 
 DEMO = Path(__file__).resolve().parent.parent / "demo.py"
 

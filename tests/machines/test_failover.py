@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from tests.lab import Lab
+from extensions.lab import Lab
 from tests.machines.keepalived import Director
 from tests.support import eventually
 

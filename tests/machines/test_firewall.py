@@ -7,8 +7,8 @@ import json
 
 import pytest
 
-from tests.lab import Lab
-from tests.lab.host import cache_dir
+from extensions.lab import Lab
+from extensions.lab.host import cache_dir
 from tests.support import ansible, eventually
 
 VIP = "203.0.113.80"

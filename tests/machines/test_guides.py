@@ -9,8 +9,8 @@ import shlex
 import pytest
 import yaml
 
-from tests.lab import Lab
-from tests.lab.host import cache_dir
+from extensions.lab import Lab
+from extensions.lab.host import cache_dir
 from tests.support import ROOT, ansible, eventually
 
 pytestmark = pytest.mark.slow

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab import Lab
-from tests.lab.host import cache_dir
+from extensions.lab import Lab
+from extensions.lab.host import cache_dir
 from tests.support import ROOT, ansible, eventually
 
 NAT, DR, GATEWAY = "203.0.113.80", "198.51.100.80", "198.51.100.250"

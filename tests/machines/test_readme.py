@@ -7,8 +7,8 @@ import re
 
 import pytest
 
-from tests.lab import Lab
-from tests.lab.host import cache_dir
+from extensions.lab import Lab
+from extensions.lab.host import cache_dir
 from tests.support import ROOT, ansible
 from tests.tools.environments import NEWEST
 

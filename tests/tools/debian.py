@@ -14,8 +14,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.lab import host, kernels
-from tests.lab.image import LEAN
+from extensions.lab import host, kernels
+from extensions.lab.image import LEAN
 
 ROOT = Path(__file__).resolve().parents[2]
 SUITES = ("trixie", "sid")

@@ -12,7 +12,7 @@ import xml.etree.ElementTree
 from collections.abc import Iterable
 from pathlib import Path
 
-from tests.lab.kernels import NEWER
+from extensions.lab.kernels import NEWER
 from tests.tools.environments import CONTROLLERS, OTHER_CONTROLLERS, OTHER_PYROUTE2, PYROUTE2
 
 ROOT = Path(__file__).resolve().parents[2]

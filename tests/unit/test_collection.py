@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
 import sys
 import tarfile
 from pathlib import Path
@@ -21,7 +22,7 @@ MODULES = sorted(f"lvs.ipvs.{path.stem}" for path in (ROOT / "plugins/modules").
 FILTERS = sorted(f"lvs.ipvs.{path.stem}" for path in (ROOT / "plugins/filter").glob("*.py"))
 IN_ARCHIVE = {
     "CHANGELOG.md", "CODE_OF_CONDUCT.md", "CONTRIBUTING.md", "FILES.json", "LICENSE", "LICENSES", "MANIFEST.json", "README.md", "REUSE.toml", "SECURITY.md",
-    "changelogs", "docs", "meta", "playbooks", "plugins", "roles",
+    "changelogs", "docs", "extensions", "meta", "playbooks", "plugins", "roles",
 }  # fmt: skip
 
 
@@ -54,7 +55,7 @@ def test_the_archive_holds_the_collection_and_nothing_of_its_workshop(archive):
     with tarfile.open(archive) as tar:
         names = [Path(name) for name in tar.getnames()]
     assert {name.parts[0] for name in names} <= IN_ARCHIVE
-    assert not [name for name in names for part in name.parts if part.startswith(".") or part in ("__pycache__", "tests", "output")]
+    assert not [name for name in names for part in name.parts if part.startswith(".") or part in ("__pycache__", "molecule", "tests", "output")]
     assert not [name for name in names if name.suffix in (".pyc", ".xml", ".log")]
     modules = [f"plugins/modules/{name.rpartition('.')[2]}.py" for name in MODULES]
     assert {Path(name) for name in ("README.md", "LICENSE", "meta/runtime.yml", *modules)} <= set(names)
@@ -70,6 +71,15 @@ def test_the_pages_of_the_archive_link_to_files_of_this_version_in_the_repositor
     own = [link.removeprefix(settings["repository"]).split("/", 3) for link in links if link.startswith(settings["repository"])]
     assert {tuple(words[1:3]) for words in own} == {("blob", settings["version"]), ("raw", settings["version"])}
     assert [words[3] for words in own if not (ROOT / words[3]).is_file()] == []
+
+
+def test_the_lab_of_an_installed_collection_runs_as_a_program(ansible, archive, tmp_path):
+    ansible("ansible-galaxy", "collection", "install", "--offline", "--collections-path", str(tmp_path), str(archive))
+    lab = tmp_path / "ansible_collections/lvs/ipvs/extensions/lab"
+    done = subprocess.run([sys.executable, "-I", lab, "status", "--lab", "t-archive"], cwd="/", capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "lab t-archive is not up\n"), done.stderr
+    scripts = [path for path in lab.rglob("*") if path.is_file() and path.read_bytes().startswith(b"#!/bin/sh")]
+    assert scripts and all(path.stat().st_mode & 0o111 for path in scripts)
 
 
 @pytest.mark.parametrize(("kind", "expected"), [("module", MODULES), ("filter", FILTERS)])

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from tests.lab import kernels
+from extensions.lab import kernels
 from tests.support import ROOT
 from tests.tools import versions
 from tests.tools.environments import CONTROLLERS, OTHER_CONTROLLERS, OTHER_PYROUTE2, PYROUTE2

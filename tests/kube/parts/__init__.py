@@ -14,7 +14,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from tests.lab import host
+from extensions.lab import host
 
 MAKING = Path(__file__).resolve().parent
 RECIPE = ("build.sh", "check.go")

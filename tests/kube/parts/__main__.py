@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import sys
 
+from extensions.lab import host
 from tests.kube.parts import programs
-from tests.lab import host
 
 try:
     print(programs())

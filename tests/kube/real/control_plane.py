@@ -15,9 +15,9 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from extensions.lab.inside import enter, holder
+from extensions.lab.network import Network
 from tests.kube.parts import programs
-from tests.lab.inside import enter, holder
-from tests.lab.network import Network
 from tests.support import eventually
 
 PORT, ETCD_PORTS = 16443, (16444, 16445)

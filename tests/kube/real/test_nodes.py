@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from extensions.lab import Lab
 from tests.kube.real.cluster import Run
 from tests.kube.real.control_plane import ControlPlane
 from tests.kube.real.kubelets import Kubelets, Node
 from tests.kube.real.machines import FOREIGN, Machines
-from tests.lab import Lab
 from tests.support import ROOT, ansible, eventually
 
 POD = (Path(__file__).parent / "pod.py").read_text()

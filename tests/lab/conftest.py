@@ -8,7 +8,7 @@ import pytest
 
 from tests.support import PATIENCE, ROOT
 
-LAB = [sys.executable, "-m", "tests.lab"]
+LAB = [sys.executable, "-m", "extensions.lab"]
 
 
 @pytest.fixture(scope="session")

@@ -10,9 +10,9 @@ import time
 
 import pytest
 
-from tests.lab import Lab, LabError, cli, host, kernels
-from tests.lab.image import KEPT, image, prune, recipe
-from tests.lab.machines import Machine, yaml
+from extensions.lab import Lab, LabError, cli, host, kernels
+from extensions.lab.image import KEPT, image, prune, recipe
+from extensions.lab.machines import Machine, yaml
 from tests.support import PATIENCE, eventually
 
 
@@ -129,7 +129,7 @@ def test_the_kernel_runs_where_registers_are_wide(monkeypatch, capfd):
 
 def test_a_lock_is_exclusive_and_leaves_no_file(tmp_path):
     path = tmp_path / "lock"
-    code = f"import sys; sys.path[:0] = {sys.path!r}\nfrom tests.lab import host\nwith host.Lock({str(path)!r}, 'waits'): print('has it')"
+    code = f"import sys; sys.path[:0] = {sys.path!r}\nfrom extensions.lab import host\nwith host.Lock({str(path)!r}, 'waits'): print('has it')"
     with host.Lock(path):
         other = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert other.stderr.readline() == "waits\n"
@@ -139,7 +139,7 @@ def test_a_lock_is_exclusive_and_leaves_no_file(tmp_path):
 
 
 def test_a_leashed_command_ends_with_its_parent(tmp_path):
-    code = f"import sys; sys.path[:0] = {sys.path!r}\nfrom tests.lab import host\nhost.run_leashed(['sh', '-c', 'echo $$; exec sleep 1000'])"
+    code = f"import sys; sys.path[:0] = {sys.path!r}\nfrom extensions.lab import host\nhost.run_leashed(['sh', '-c', 'echo $$; exec sleep 1000'])"
     parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     child = int(parent.stdout.readline())
     parent.kill()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The lab's command line: ``python3 -m tests.lab --help``."""
+"""The lab's command line."""
 from __future__ import annotations
 
 import argparse
@@ -15,9 +15,12 @@ from .machines import Lab
 from .run import run as run_command
 from .run import run_native
 
+# As the user has to call it again: as a module in a checkout, as a folder where the collection is installed.
+PROGRAM = f"python3 -m {__package__}" if "." in __package__ else f"python3 {sys.argv[0]}"
+
 
 def parser():
-    top = argparse.ArgumentParser(prog="python3 -m tests.lab", description="A real IPVS kernel, and whole machines.")
+    top = argparse.ArgumentParser(prog=PROGRAM, description="A real IPVS kernel, and whole machines.")
     verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
 
     run = verbs.add_parser("run", help="run a command in a real IPVS kernel over this file system")

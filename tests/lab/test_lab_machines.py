@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab import Lab, LabError, host
-from tests.lab.image import INSTALLABLE, image
-from tests.lab.inside import holder
-from tests.lab.network import namespace
+from extensions.lab import Lab, LabError, host
+from extensions.lab.image import INSTALLABLE, image
+from extensions.lab.inside import holder
+from extensions.lab.network import namespace
 from tests.support import PATIENCE, ansible, eventually
 
 SPECS = ["director:front,group=directors", "rs1:gw=director,group=real_servers", "rs2:gw=director,group=real_servers,trixie"]
@@ -211,7 +211,7 @@ def test_down_ends_everything_whatever_started_it(command, start):
     held = {namespace(holder(lab.network.socket_hold)), namespace(holder(lab.network.client_hold))}
     with start("exec", "--lab", "t-down", "sleep", str(9 * PATIENCE)) as guest, start("ssh", "--lab", "t-down", "one", f"sleep {9 * PATIENCE}") as session:
         eventually(lambda: namespace(guest.pid) != namespace("self"))
-        assert command("exec", "--lab", "t-down", sys.executable, "-m", "tests.lab", "down", "--lab", "t-down").returncode == 125
+        assert command("exec", "--lab", "t-down", sys.executable, "-m", "extensions.lab", "down", "--lab", "t-down").returncode == 125
         assert None not in held and namespace(guest.pid) in held
         os.kill(host.kernels(lab.directory)[0], signal.SIGKILL)  # a crash on top
         lab.down()

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-3.0-or-later
-# First process of the kernel that `tests.lab run` starts. $2 is the folder of its modules, $1 the job directory, shared with the host:
+# First process of the kernel that `extensions.lab run` starts. $2 is the folder of its modules, $1 the job directory, shared with the host:
 #   mounts    shell commands that bind the saved paths     command  the command, with its environment and directory
 #   settings  what stdout and stderr are: "pipe", or stty words for a terminal; stderr may be "stdout"
 # and what this script writes there: status (the exit status), failure (a reason), log (its trace).

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab import Lab, LabError, host, kernels
-from tests.lab.machines import Machine
+from extensions.lab import Lab, LabError, host, kernels
+from extensions.lab.machines import Machine
 
 
 def test_it_is_built_once_for_what_it_is_made_of(tmp_path, monkeypatch):
@@ -96,7 +96,7 @@ def test_a_newer_debians_kernel_is_fetched_once_for_how_it_is_unpacked(tmp_path,
 @pytest.mark.parametrize("name", kernels.NEWER)
 def test_one_command_on_a_newer_kernel_has_ipvs_and_its_modules(name):
     script = "uname -r && modprobe ip_vs_mh && ipvsadm -A -f 7 -s sh && ipvsadm -S -n"
-    command = [sys.executable, "-m", "tests.lab", "run", "--kernel", name, "--", "sh", "-c", script]
+    command = [sys.executable, "-m", "extensions.lab", "run", "--kernel", name, "--", "sh", "-c", script]
     done = subprocess.run(command, cwd=host.CHECKOUT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     release, rule = done.stdout.splitlines()
@@ -116,7 +116,7 @@ def test_one_command_on_it_has_ipvs_and_nftables_for_every_family():
         grep -o '^ip_vs_twos' /proc/modules
         uname -r
     """
-    command = [sys.executable, "-m", "tests.lab", "run", "--kernel", "nft", "--", "sh", "-c", script]
+    command = [sys.executable, "-m", "extensions.lab", "run", "--kernel", "nft", "--", "sh", "-c", script]
     done = subprocess.run(command, cwd=host.CHECKOUT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.split() == ["ip_vs_twos", kernels.kernel("nft").modules.name]

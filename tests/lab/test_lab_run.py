@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab import host
+from extensions.lab import host
 from tests.support import PATIENCE, ROOT, eventually
 
 ELSEWHERE = {**os.environ, "PYTHONPATH": str(ROOT)}  # for calls from another directory
@@ -181,13 +181,13 @@ def test_a_command_is_asked_for_and_a_hidden_directory_refused(command):
 
 def test_native_uses_this_kernel_and_leaves_nothing(command, sh):
     """This box's kernel may lack IPVS, so it is tried where there is one: inside the lab's own kernel."""
-    inside = "python3 -m tests.lab run --native -- sh -c 'ipvsadm -A -t 198.51.100.80:80; ip netns add x; sleep 1000 & ipvsadm -Sn; exit 3'"
+    inside = "python3 -m extensions.lab run --native -- sh -c 'ipvsadm -A -t 198.51.100.80:80; ip netns add x; sleep 1000 & ipvsadm -Sn; exit 3'"
     done = sh(f"modprobe ip_vs; {inside}; echo $?; ipvsadm -Sn; ip netns; ps -C sleep -o args=")
     assert done.stdout == "-A -t 198.51.100.80:80 -s wlc\n3\n", done.stderr
 
 
 def test_native_is_refused_without_ipvs(sh):
-    done = sh("mount -t tmpfs tmpfs /lib/modules; python3 -m tests.lab run --native -- true")
+    done = sh("mount -t tmpfs tmpfs /lib/modules; python3 -m extensions.lab run --native -- true")
     assert done.returncode == 125
     assert "has no IPVS" in done.stderr
 
@@ -196,8 +196,8 @@ def test_an_ordinary_user_may():
     assert os.geteuid() == 0, "this test steps down from root: run the tests as root"
     with tempfile.TemporaryDirectory(dir="/var/tmp") as place:  # the checkout may lie where only root can read
         os.chmod(place, 0o755)
-        shutil.copytree(ROOT / "tests/lab", Path(place, "tests/lab"), ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / "extensions/lab", Path(place, "extensions/lab"), ignore=shutil.ignore_patterns("__pycache__"))
         done = subprocess.run(
-            [host.PYTHON, "-m", "tests.lab", "run", "--", "sh", "-c", "id -u; ipvsadm -A -u 198.51.100.1:53 && ipvsadm -Sn"], cwd=place,
+            [host.PYTHON, "-m", "extensions.lab", "run", "--", "sh", "-c", "id -u; ipvsadm -A -u 198.51.100.1:53 && ipvsadm -Sn"], cwd=place,
             env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}, user=65534, group=65534, extra_groups=[], capture_output=True, text=True, check=False)
     assert done.stdout == "0\n-A -u 198.51.100.1:53 -s wlc\n", done.stderr

@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+if __package__:
+    from .cli import main
+else:  # the folder was started as a program
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+    from lab.cli import main
+
+sys.exit(main())
