@@ -16,6 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
+PROJECT = ["CONTRIBUTING.md", "SECURITY.md"]
 LINK = re.compile(r"\]\((?![a-z]+:|#)([^)#\s]+)[^)]*\)")
 """The file that a page links to, or the picture that it shows."""
 
@@ -25,7 +26,7 @@ def pages() -> list[str]:
     index = (ROOT / "docs/README.md").read_text()
     guides = [f"docs/{target}" for target in LINK.findall(index)]
     roles = [path.relative_to(ROOT).as_posix() for path in sorted(ROOT.glob("roles/*/README.md"))]
-    return ["README.md", "docs/README.md", *guides, *roles, "CONTRIBUTING.md"]
+    return ["README.md", "docs/README.md", *guides, *roles, *PROJECT]
 
 
 def toctree(caption: str, entries: list[str]) -> str:
@@ -47,7 +48,7 @@ def copy(source: Path) -> None:
         toctree("Guides", [page for page in shown if page.startswith("docs/")]),
         toctree("Roles", [page for page in shown if page.startswith("roles/")]),
         toctree("Reference", ["Modules, filters and roles <reference/index>"]),
-        toctree("Project", ["CONTRIBUTING.md"]),
+        toctree("Project", PROJECT),
     ]
     (source / "README.md").rename(source / "index.md")
     with (source / "index.md").open("a") as home:
