@@ -41,15 +41,18 @@ def kube_proxy(texts: list[str]) -> list[dict]:
 
 
 def of_this_version(text: str) -> str:
-    """Without the keys that Kubernetes has got since."""
-    for document in yaml.safe_load_all(text):
-        for later in ("detectLocal", "logging", "nftables"):
-            document.pop(later, None)
-        for section, names in (("conntrack", ("tcpBeLiberal", "udpStreamTimeout", "udpTimeout")), ("iptables", ("localhostNodePorts",))):
-            for name in names:
-                document.get(section, {}).pop(name, None)
-        return "# ours\n" + yaml.safe_dump(document)
-    raise AssertionError(text)
+    """The one document that is kube-proxy's, without the keys that Kubernetes has got since."""
+    (document,) = (each for each in yaml.safe_load_all(text) if each["kind"] == "KubeProxyConfiguration")
+    # kubeadm and kind hand the document on without its name.
+    for name in ("metadata", "detectLocal", "logging", "nftables"):
+        document.pop(name, None)
+    for section, names in (
+        ("conntrack", ("tcpBeLiberal", "udpStreamTimeout", "udpTimeout")), ("featureGates", ("KubeProxyIPVS",)),
+        ("iptables", ("localhostNodePorts",)), ("winkernel", ("forwardHealthCheckVip", "rootHnsEndpointName")),
+    ):  # fmt: skip
+        for name in names:
+            document.get(section, {}).pop(name, None)
+    return "# ours\n" + yaml.safe_dump(document)
 
 
 def expected(before: dict, wanted: dict) -> dict:
@@ -87,11 +90,19 @@ def test_every_shape_is_decoded():
 
 @pytest.mark.parametrize("text", SHAPES.values(), ids=SHAPES)
 def test_a_tools_shape_is_decoded(text):
-    """kubeadm hands on the one document, without its name."""
-    own = next(each for each in yaml.safe_load_all(text) if each["kind"] == "KubeProxyConfiguration")
-    own.pop("metadata", None)
-    old = "# ours\n" + yaml.safe_dump(own)
-    compare([old] * len(WANTED), WANTED)
+    compare([of_this_version(text)] * len(WANTED), WANTED)
+
+
+@pytest.mark.parametrize("text", SHAPES.values(), ids=SHAPES)
+def test_kube_proxy_itself_reads_a_tools_shape(tmp_path, text):
+    """The program, with the file that it is given on a node; it writes down what it makes of it, and ends."""
+    # The whole text is edited, with all its documents.
+    (tmp_path / "config.conf").write_text(of_this_version(edit(text, mode="ipvs", scheduler="lc", strict_arp=True)))
+    command = [programs() / "kube-proxy", f"--config={tmp_path}/config.conf", f"--write-config-to={tmp_path}/read"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    read = yaml.safe_load((tmp_path / "read").read_text())
+    assert (read["mode"], read["ipvs"]["scheduler"], read["ipvs"]["strictARP"]) == ("ipvs", "lc", True)
 
 
 def test_what_the_decoder_refuses_is_seen():
