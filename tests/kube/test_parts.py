@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 
 import pytest
@@ -20,7 +21,7 @@ def cache(tmp_path, monkeypatch):
 def test_they_are_built_once_for_what_they_are_made_of(cache, tmp_path, monkeypatch):
     built = []
 
-    def build(path):
+    def build(_part, path):
         path.mkdir(parents=True)
         built.append(path)
 
@@ -34,12 +35,12 @@ def test_they_are_built_once_for_what_they_are_made_of(cache, tmp_path, monkeypa
     with (making / "build.sh").open("a") as recipe:
         recipe.write("# another\n")
     assert parts.programs() == built[1] != built[0]
+    assert parts.programs(parts.TYPES) == built[2] != built[1]
 
 
-def test_a_build_that_fails_leaves_nothing_and_says_why(cache, monkeypatch):
-    monkeypatch.setattr(parts, "SUITE", "no-such-suite")
-    with pytest.raises(host.LabError, match="building Kubernetes failed:\n.*apt-get update"):
-        parts.programs()
+def test_a_build_that_fails_leaves_nothing_and_says_why(cache):
+    with pytest.raises(host.LabError, match="building kubernetes failed:\n.*apt-get update"):
+        parts.programs(dataclasses.replace(parts.KUBERNETES, suite="no-such-suite"))
     assert list(cache.iterdir()) == []
 
 

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Print the folder with the programs of Kubernetes, and build them if need be."""
+"""Print the folders with the programs of Kubernetes, and build them if need be."""
 
 from __future__ import annotations
 
 import sys
 
 from extensions.lab import host
-from tests.kube.parts import programs
+from tests.kube.parts import KUBERNETES, TYPES, programs
 
 try:
-    print(programs())
+    print(programs(KUBERNETES), programs(TYPES), sep="\n")
 except host.LabError as error:
     sys.exit(str(error))

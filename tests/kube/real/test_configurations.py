@@ -13,7 +13,7 @@ import yaml
 
 from ansible_collections.lvs.ipvs.plugins.filter.kube_proxy_config import kube_proxy_config as edit
 from ansible_collections.lvs.ipvs.plugins.filter.kube_proxy_support import SCHEDULERS, kube_proxy_support
-from tests.kube.parts import programs
+from tests.kube.parts import TYPES, programs
 from tests.unit.kube_proxy_shapes import SHAPES
 from tests.unit.kube_proxy_texts import EKS, HEAD, K3S, KUBEADM
 
@@ -29,6 +29,10 @@ NAMES = {
     "scheduler": "Scheduler", "strict_arp": "StrictARP", "exclude_cidrs": "ExcludeCIDRs", "sync_period": "SyncPeriod", "min_sync_period": "MinSyncPeriod",
     "tcp_timeout": "TCPTimeout", "tcp_fin_timeout": "TCPFinTimeout", "udp_timeout": "UDPTimeout",
 }  # fmt: skip
+# The same, as they stand in the file.
+SPELT = {name: spelt[0].lower() + spelt[1:] for name, spelt in NAMES.items()} | {
+    "exclude_cidrs": "excludeCIDRs", "tcp_timeout": "tcpTimeout", "tcp_fin_timeout": "tcpFinTimeout", "udp_timeout": "udpTimeout",
+}  # fmt: skip
 # Go writes a duration in one way alone.
 DURATIONS = {"0s": "0s", "60s": "1m0s", "1m": "1m0s", "250ms": "250ms", "1h30m": "1h30m0s", "1.5s": "1.5s", "90m": "1h30m0s", "2h": "2h0m0s"}
 NETWORKS = ["203.0.113.0/24", "198.51.100.0/25", "198.51.100.130/25", "2001:db8::/32", "2001:DB8:1:0::/48"]
@@ -43,7 +47,6 @@ def kube_proxy(texts: list[str]) -> list[dict]:
 def of_this_version(text: str) -> str:
     """The one document that is kube-proxy's, without the keys that Kubernetes has got since."""
     (document,) = (each for each in yaml.safe_load_all(text) if each["kind"] == "KubeProxyConfiguration")
-    # kubeadm and kind hand the document on without its name.
     for name in ("metadata", "detectLocal", "logging", "nftables"):
         document.pop(name, None)
     for section, names in (
@@ -91,6 +94,30 @@ def test_every_shape_is_decoded():
 @pytest.mark.parametrize("text", SHAPES.values(), ids=SHAPES)
 def test_a_tools_shape_is_decoded(text):
     compare([of_this_version(text)] * len(WANTED), WANTED)
+
+
+def test_todays_types_take_every_shape():
+    """As the tools write it, with all keys, decoded strictly by the newest types that there are (Kubernetes 1.36 in November 2026)."""
+    texts = {"EKS": EKS, "kubeadm": KUBEADM, "k3s": K3S, **SHAPES}
+    wishes = [*WANTED, {"mode": "nftables"}]
+    edited = [own(edit(text, **wanted)) for text in texts.values() for wanted in wishes]
+    decoder = programs(TYPES) / "kube-proxy-types"
+    done = subprocess.run([decoder], input=json.dumps([*edited, HEAD + "ipvs: {schedulr: rr}\n"]), capture_output=True, text=True, check=True)
+    *answers, refused = json.loads(done.stdout)
+    assert 'unknown field "schedulr"' in refused["error"]
+    for text, answer, wanted in zip(edited, answers, wishes * len(texts), strict=True):
+        assert set(answer) == {"configuration"}, (text, answer)
+        for option, value in wanted.items():
+            got = answer["configuration"]["mode"] if option == "mode" else answer["configuration"]["ipvs"][SPELT[option]]
+            assert (got or []) == (DURATIONS[value] if option.endswith(("period", "timeout")) else value), (text, option)
+
+
+def own(text: str) -> str:
+    """The one document that is kube-proxy's, as kubeadm and kind hand it on; without what is gone since 1.20."""
+    (document,) = (each for each in yaml.safe_load_all(text) if each["kind"] == "KubeProxyConfiguration")
+    for name in ("metadata", "udpIdleTimeout"):
+        document.pop(name, None)
+    return yaml.safe_dump(document)
 
 
 @pytest.mark.parametrize("text", SHAPES.values(), ids=SHAPES)
