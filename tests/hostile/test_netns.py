@@ -11,7 +11,8 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._node import _netns
 from ansible_collections.lvs.ipvs.plugins.module_utils._table._drain_record import Record
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError
 
-NAMES = ["a\0b", "\ud800", "", ".", "..", "../..", "/etc/passwd", "/dev/zero", "no such name", "x" * 5000]
+PATHS = ["../../proc/self/ns/net", "./proc/self/ns/net", "proc/self/ns/net"]  # from the root folder
+NAMES = [*PATHS, "a\0b", "\ud800", "", ".", "..", "../..", "/etc/passwd", "/dev/zero", "no such name", "x" * 5000]
 
 
 def entered(name):
@@ -20,7 +21,8 @@ def entered(name):
 
 
 @pytest.mark.parametrize("name", NAMES, ids=ascii)
-def test_it_is_refused_by_its_name(name):
+def test_it_is_refused_by_its_name(name, monkeypatch):
+    monkeypatch.chdir("/")
     here = os.readlink("/proc/thread-self/ns/net")
     with pytest.raises(IpvsError, match=r"\Anetns: "):
         entered(name)

@@ -20,6 +20,7 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain_file
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._answer import Context
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError
 
+from . import plain_files
 from .fake_kernel import FakeKernel
 
 WEB = {"address": "203.0.113.80", "port": 80}
@@ -123,12 +124,9 @@ class Node:
             self.processes = None
         return 0, "", ""
 
-    def write_file(self, path, text):
-        Path(path).write_text(text)
-
     def manage(self, check=False, **options):
         defaults = {"services": None, "checks": True, "drain_timeout": None, "failover": None, "keep_addresses": [], "path": str(self.path), "replace": False}
-        context = Context(check, True, self.warnings.append, self.run_command, self.write_file)
+        context = Context(check, True, self.warnings.append, self.run_command, plain_files.write_files)
         self.done.clear()
         return _use_task.manage_keepalived({**defaults, "service": "keepalived", "state": "present", **options}, context)
 

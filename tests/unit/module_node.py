@@ -9,12 +9,14 @@ from pathlib import Path
 from ansible_collections.lvs.ipvs.plugins.module_utils._node import _modules
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._answer import Context
 
+from . import plain_files
+
 RUNNING = os.uname().release
 IPVS = "kernel/net/netfilter/ipvs/"
 
 
 class Node:
-    """A file tree, with what ``run_command`` and ``write_file`` do in it. ``stubborn``: modules that modprobe does not load."""
+    """A file tree, with what ``run_command`` and ``write_files`` do in it. ``stubborn``: modules that modprobe does not load."""
 
     def __init__(self, root: Path):
         self.root = root
@@ -52,7 +54,7 @@ class Node:
         return self.result
 
     def context(self, check_mode: bool = False) -> Context:
-        return Context(check_mode, True, self.warnings.append, self.run_command, lambda path, text: Path(path).write_text(text))
+        return Context(check_mode, True, self.warnings.append, self.run_command, plain_files.write_files)
 
     def task(self, check_mode: bool = False, task=_modules.ensure_modules, **options):
         defaults = {"names": None, "schedulers": None, "state": "present", "load": True, "persist": True, "kernel": None, "options": None}

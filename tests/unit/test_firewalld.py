@@ -14,6 +14,8 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._node._nftables import Se
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._answer import Context
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError
 
+from . import plain_files
+
 WEB = Selector(ipaddress.ip_network("203.0.113.80"), "tcp", ((80, 80), (8000, 8010)))
 ALL = Selector(ipaddress.ip_network("2001:db8::/64"), "udp", ())
 WEB_RULES = [
@@ -60,11 +62,7 @@ def place(tmp_path, monkeypatch):
 
 
 def context_of(firewalld):
-    def write(path, text):
-        with open(path, "w", encoding="utf-8") as stream:
-            stream.write(text)
-
-    return Context(False, True, lambda text: None, firewalld, write)
+    return Context(False, True, lambda text: None, firewalld, plain_files.write_files)
 
 
 def converge(firewalld, place, *selectors, zones=()):

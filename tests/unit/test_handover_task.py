@@ -9,6 +9,7 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import _daemo
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._answer import Context
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, OptionError
 
+from . import plain_files
 from .test_keepalived_state import text
 
 MASTER = text("2.3.3", "handover")
@@ -35,11 +36,11 @@ class Director:
         words = BACKUP if self.content and self.follows else MASTER
         return words.replace("/var/lib/ipvs-director/handover", str(self.path)).replace("  Status = 0\n", f"  Status = {self.content}\n")
 
-    def write(self, path, content):
+    def write(self, files):
         if self.fault:
             raise OSError(28, self.fault)
-        self.written.append((path, content))
-        self.path.write_text(content)
+        self.written += [(file.path, file.text) for file in files]
+        plain_files.write_files(files)
 
     def run(self, state, check=False, wait_for=None, timeout=None):
         context = Context(check, True, None, None, self.write)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
@@ -11,6 +12,7 @@ import pytest
 from ansible_collections.lvs.ipvs.plugins.module_utils._task import _runner
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._answer import Answer
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, MissingLibrary, OptionError
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._files import NewFile
 
 
 class Ended(Exception):
@@ -23,12 +25,11 @@ class Ended(Exception):
 class FakeModule:
     """As much of AnsibleModule as the runner uses."""
 
-    def __init__(self, tmpdir=None, diff=False, check=True, **options):
+    def __init__(self, diff=False, check=True, **options):
         self.params = {"weight": 1, **options}
         self.check_mode = check
         self._diff = diff
-        self.tmpdir = tmpdir
-        self.modes = []
+        self.contexts, self.selinux = [], False
         self.warnings = []
 
     def warn(self, text):
@@ -43,12 +44,18 @@ class FakeModule:
     def fail_json(self, **result):
         raise Ended(True, result)
 
-    def atomic_move(self, source, target):
-        os.replace(source, target)
+    def selinux_enabled(self):
+        return self.selinux
 
-    def set_mode_if_different(self, path, mode, changed):
-        os.chmod(path, mode)
-        self.modes.append(mode)
+    def selinux_context(self, path):
+        return f"of {os.path.basename(path)}"
+
+    def selinux_default_context(self, path):
+        return "of the place"
+
+    def set_context_if_different(self, path, context, changed):
+        assert os.path.basename(path).startswith(".ansible_tmp") and os.path.getsize(path) == 0
+        self.contexts.append(context)
 
 
 def end(action, **settings):
@@ -118,31 +125,99 @@ def test_a_bug_stays_a_bug():
         _runner.run(FakeModule(), lambda options, context: 1 / 0)
 
 
-def test_write_file(tmp_path):
-    target = tmp_path / "file.conf"
-    module = FakeModule(tmpdir=str(tmp_path))
-    _runner.write_file(module, str(target), "one\n")
-    assert target.read_text() == "one\n" and stat.S_IMODE(target.stat().st_mode) == 0o644
-    _runner.write_file(module, str(target), "two\udcff\n")
-    assert target.read_bytes() == b"two\xff\n"
-    assert module.modes == [0o644], "a file that is there keeps its mode"
-    assert os.listdir(tmp_path) == ["file.conf"]
+def write(*files, module=None):
+    _runner.write_files(module or FakeModule(), [NewFile(str(path), *rest) for path, *rest in files])
 
 
-def test_write_file_writes_through_a_symbolic_link(tmp_path):
+def mode_of(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.fixture
+def watched(monkeypatch, tmp_path):
+    """[(mode, text)] of every file in the folder, after each step that may have changed what others see of it."""
+    seen = []
+
+    def watch(genuine):
+        def watching(*words, **options):
+            genuine(*words, **options)
+            seen.extend((mode_of(path), path.read_text()) for path in tmp_path.iterdir())
+
+        return watching
+
+    for name in ("chmod", "chown", "replace", "fsync"):
+        monkeypatch.setattr(os, name, watch(getattr(os, name)))
+    return seen
+
+
+def test_a_new_file_is_readable_by_all_and_one_that_is_there_keeps_its_mode(tmp_path):
+    path = tmp_path / "file.conf"
+    before = os.umask(0o077)
+    try:
+        write((path, "one\n"))
+    finally:
+        os.umask(before)
+    assert path.read_text() == "one\n" and mode_of(path) == 0o644
+    path.chmod(0o640)
+    write((path, "two\udcff\n"))
+    assert path.read_bytes() == b"two\xff\n" and mode_of(path) == 0o640
+    write((path, "three\n", 0o755))
+    assert mode_of(path) == 0o755 and os.listdir(tmp_path) == ["file.conf"]
+
+
+@pytest.mark.parametrize("former", [None, 0o644, 0o600])
+def test_nobody_reads_what_only_root_may_read_not_for_a_moment(tmp_path, watched, former):
+    path = tmp_path / "file.conf"
+    if former:
+        path.write_text("public\n")
+        path.chmod(former)
+        watched.clear()
+    write((path, "secret\n", 0o600))
+    assert {mode for mode, text in watched if text == "secret\n"} == {0o600}
+
+
+def test_none_of_the_files_changes_where_there_is_no_room_for_all(tmp_path, monkeypatch):
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.write_text("former\n")
+    calls = iter([lambda descriptor: None])
+
+    def fsync(descriptor):
+        next(calls, full)(descriptor)
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(IpvsError, match=f"^{second}: No space left on device$"):
+        write((first, "new\n"), (second, "new\n"))
+    assert first.read_text() == "former\n" and os.listdir(tmp_path) == ["first"]
+
+
+def test_a_missing_folder_is_named_by_the_file(tmp_path):
+    with pytest.raises(IpvsError, match=f"^{tmp_path}/missing/file: No such file or directory$"):
+        write((tmp_path / "missing/file", "new\n"))
+
+
+def test_the_context_of_selinux_comes_before_the_text(tmp_path):
+    module = FakeModule()
+    module.selinux = True
+    write((tmp_path / "file", "one\n"), module=module)
+    write((tmp_path / "file", "two\n"), module=module)
+    assert module.contexts == ["of the place", "of file"]
+
+
+def test_a_file_is_written_through_a_symbolic_link(tmp_path):
     (tmp_path / "kept").mkdir()
     target, link, other = tmp_path / "kept/file.conf", tmp_path / "file.conf", tmp_path / "other.conf"
-    module = FakeModule(tmpdir=str(tmp_path))
     link.symlink_to("kept/file.conf")
     other.symlink_to(link)
     for path, text in ((link, "one\n"), (other, "two\n")):  # at first to a file that isn't there yet
-        _runner.write_file(module, str(path), text)
+        write((path, text))
         assert path.is_symlink() and target.read_text() == text
-    assert not target.is_symlink() and module.modes == [0o644]
+    assert not target.is_symlink() and mode_of(target) == 0o644
 
 
-def test_write_file_replaces_nothing_but_files(tmp_path):
-    module = FakeModule(tmpdir=str(tmp_path))
+def test_nothing_but_files_is_replaced(tmp_path):
     pipe, masked, folder, endless = [tmp_path / name for name in ("pipe", "masked.conf", "folder", "endless.conf")]
     os.mkfifo(pipe)
     masked.symlink_to(pipe)
@@ -150,6 +225,6 @@ def test_write_file_replaces_nothing_but_files(tmp_path):
     endless.symlink_to(endless)
     for path in (pipe, masked, folder, endless):
         with pytest.raises(IpvsError, match="is not a regular file"):
-            _runner.write_file(module, str(path), "one\n")
+            write((path, "one\n"))
     assert sorted(os.listdir(tmp_path)) == ["endless.conf", "folder", "masked.conf", "pipe"] and os.listdir(folder) == []
     assert masked.is_symlink() and pipe.is_fifo()

@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from ansible_collections.lvs.ipvs.plugins.module_utils._node import _own_files
 from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model, _rules_reader, _saved
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._answer import Context
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError
+
+from . import plain_files
 
 RULES = """\
 --set 800 100 200
@@ -24,7 +24,7 @@ RULES = """\
 
 
 def context(check_mode=False):
-    return Context(check_mode, False, lambda text: None, write_file=lambda path, text: Path(path).write_text(text))
+    return Context(check_mode, False, lambda text: None, write_files=plain_files.write_files)
 
 
 @pytest.fixture

@@ -13,6 +13,8 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._table import _sysctl_tas
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._answer import Context
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, OptionError
 
+from . import plain_files
+
 KERNEL = {
     "net.ipv4.ip_forward": "0",
     "net.ipv6.conf.all.forwarding": "0",
@@ -61,7 +63,7 @@ class Node:
     def run(self, settings=None, check=False, **options):
         self.warnings.clear()
         options = {"settings": settings, "services": None, "path": str(self.path), "state": "present", **options}
-        context = Context(check, True, self.warnings.append, write_file=lambda path, text: Path(path).write_text(text))
+        context = Context(check, True, self.warnings.append, write_files=plain_files.write_files)
         return _sysctl_tasks.manage_sysctls(options, context, str(self.root))
 
     def twice(self, settings=None, **options):

@@ -86,12 +86,12 @@ def _carry_out(options, plan, commands, text, settings, kernel, context):
     try:
         for command in commands:
             _run(command, plan.load, kernel, context)
+        if plan.text != text:
+            _write(options["path"], plan.text, context)
     except IpvsError:
         if plan.settings != settings:
             _write(options["options_path"], settings, context)
         raise
-    if plan.text != text:
-        _write(options["path"], plan.text, context)
 
 
 def _differences(plan, text, settings):
@@ -148,6 +148,10 @@ def _read_file(path, option, example):
     """The text of a file of modules-load.d or modprobe.d, None where it is not there."""
     if not os.path.isabs(path) or not path.endswith(".conf"):
         raise OptionError(option, path, "give a full path that ends in .conf, such as " + example)
+    try:
+        _files.check_links(path)
+    except IpvsError as error:
+        raise OptionError(option, path, str(error)) from error
     if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
         return ""  # /dev/null or the like, at the end of a link: nothing is listed, and a pipe would keep us waiting
     try:
@@ -279,10 +283,13 @@ def _why(status, err, absent, kernel):
 
 
 def _write(path, text, context):
-    if text is None:
-        os.unlink(path)
-    else:
+    if text is not None:
         context.write_file(path, text)
+        return
+    try:
+        os.unlink(path)
+    except OSError as error:
+        raise IpvsError("%s: %s" % (path, error.strerror)) from error
 
 
 def _warn_blacklisted(plan, context, root):

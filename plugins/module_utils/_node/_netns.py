@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import stat
 from contextlib import contextmanager
 
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, OptionError
@@ -27,9 +28,13 @@ def inside(netns):
     if netns is None:
         yield
         return
-    path = netns if "/" in netns else os.path.join(_RUN, netns)
+    if netns in ("", ".", "..") or "/" in netns and not netns.startswith("/"):
+        raise OptionError("netns", netns, "give a name that 'ip netns list' shows, or the full path of a namespace")
+    path = os.path.join(_RUN, netns)
     try:
-        target = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a named pipe would keep us waiting
+        if not stat.S_ISREG(os.stat(path).st_mode):  # to open a pipe would wait, and a device may act
+            raise OptionError("netns", netns, "not a network namespace: it is no file of that kind")
+        target = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except (OSError, ValueError) as error:
         names = ", ".join(sorted(os.listdir(_RUN))) if os.path.isdir(_RUN) else ""
         raise OptionError(

@@ -34,7 +34,8 @@ class Change(NamedTuple):
 
 
 def read(path):
-    """The File at this path. Raises IpvsError where it cannot be read."""
+    """The File at this path. Raises IpvsError where it cannot be read, or another user's symbolic link leads to it."""
+    _files.check_links(path)
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as stream:
             status = os.fstat(stream.fileno())
@@ -74,18 +75,25 @@ def differences(changes):
 
 
 def write(changes, context):
-    """Write, or remove, every file of these Changes; a folder that is missing is made. Raises IpvsError."""
-    for _found, wanted in changes:
-        try:
-            if wanted.text is None:
-                os.unlink(wanted.path)
-                continue
-            os.makedirs(os.path.dirname(wanted.path), mode=0o755, exist_ok=True)
-            context.write_file(wanted.path, wanted.text)
-            os.chmod(wanted.path, wanted.mode)
-            os.chown(wanted.path, *map(int, wanted.owner.split(":")))
-        except OSError as error:
-            raise IpvsError("%s: %s" % (wanted.path, error.strerror)) from error
+    """Write, or remove, every file of these Changes; a folder that is missing is made. Where there is no room for all, none changes.
+
+    Raises IpvsError.
+    """
+    wanted = [file for _found, file in changes]
+    path = None
+    try:
+        for path in [file.path for file in wanted if file.text is not None]:
+            os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+        context.write_files([_files.NewFile(*file) for file in wanted if file.text is not None])
+        for path in [file.path for file in wanted if file.text is None]:
+            os.unlink(path)
+    except OSError as error:
+        raise IpvsError("%s: %s" % (path, error.strerror)) from error
+
+
+def put_back(changes, context):
+    """Have the files of these Changes as they were found, whether or not they were written. Raises IpvsError."""
+    write([Change(wanted, found) for found, wanted in changes if read(found.path) != found], context)
 
 
 def shown(files):

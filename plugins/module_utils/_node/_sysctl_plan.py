@@ -205,7 +205,7 @@ def _undo(done, plan, context, root):
         except OSError as error:
             failures.append("%s = %s: %s" % (key, value, error.strerror))
     try:
-        _own_files.write([_own_files.Change(wanted, found) for found, wanted in plan.files], context)
+        _own_files.put_back(plan.files, context)
     except IpvsError as error:
         failures.append(str(error))
     return "; ".join(failures)

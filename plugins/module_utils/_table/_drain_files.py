@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import tempfile
 from typing import NamedTuple, Optional
 
 from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain_record
@@ -94,10 +95,13 @@ def make(paths, drained=()):
     for name in paths:
         try:
             os.makedirs(os.path.dirname(name), mode=0o755, exist_ok=True)
-            with contextlib.suppress(FileExistsError):
-                with open(name, "x", encoding="utf-8") as stream:
-                    os.fchmod(stream.fileno(), _drain_record.MODE)
-                    stream.write(text(os.path.basename(name) in drained))
+            # whole from the moment at which keepalived may see it
+            with tempfile.NamedTemporaryFile("w", dir=os.path.dirname(os.path.dirname(name)), prefix=".drained", encoding="utf-8") as stream:
+                os.fchmod(stream.fileno(), _drain_record.MODE)
+                stream.write(text(os.path.basename(name) in drained))
+                stream.flush()
+                with contextlib.suppress(FileExistsError):
+                    os.link(stream.name, name)
         except OSError as error:
             raise IpvsError("%s: %s" % (name, error.strerror)) from error
 

@@ -19,6 +19,7 @@ import tempfile
 from urllib.parse import quote
 
 from ansible_collections.lvs.ipvs.plugins.module_utils._table import _places
+from ansible_collections.lvs.ipvs.plugins.module_utils._task import _files
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError
 
 FOLDER = "/var/lib/ipvs-director"
@@ -42,7 +43,7 @@ def replace(path, text, scratch_folder):
             raise
         _sync(os.path.dirname(path))
     except OSError as error:
-        raise IpvsError("%s: %s" % (error.filename or path, error.strerror)) from error
+        raise IpvsError("%s: %s" % (path, error.strerror)) from error
 
 
 def _sync(folder):
@@ -61,7 +62,9 @@ class Record:
         self.path = os.path.join(folder, "drained%s.json" % ("-" + quote(netns, safe="") if netns else ""))
 
     def read(self):
-        """{Place: weight}, empty where nothing is recorded. Raises IpvsError where the file says something else."""
+        """{Place: weight}, empty where nothing is recorded. Raises IpvsError where the file says something else, or others may write it."""
+        _files.check_folder(self.folder, "state_directory")
+        _files.check_links(self.path)
         try:
             with open(self.path, encoding="utf-8") as stream:
                 return {_places.from_options(each): int(each["weight"]) for each in json.load(stream)}
@@ -97,6 +100,7 @@ class Record:
 
         Two that read the table at the same time could take the last two servers out of a service, each because of the other.
         """
+        _files.check_folder(self.folder, "state_directory")
         try:
             os.makedirs(self.folder, mode=0o755, exist_ok=True)
             handle = os.open(self.folder, os.O_RDONLY)

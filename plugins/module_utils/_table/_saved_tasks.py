@@ -84,11 +84,11 @@ def _absent(place, context):
     """Restore nothing. Rules that others wrote, and what restores them, stay."""
     ours = _saved.is_ours(_own_files.read(place.path).text)
     wishes = [_saved_boot.unit_file(place, wanted=False)]
-    if ours:
-        wishes.append(_saved_boot.emptied(place))
     if ours and place.settings:
         found = _own_files.read(place.settings)
         wishes.append(found if found.text is None else _saved_boot.switched(found, False))
+    if ours:
+        wishes.append(_saved_boot.emptied(place))  # last: it says to whoever is killed before, and runs again, that the rest is ours
     stale = _stale(place, wishes)
     changes = _own_files.plan(wishes)
     # on Debian the settings say it, and the service has other work, too
@@ -123,14 +123,17 @@ def _disable(units, context):
 
 def _carry_out(changes, context, last=None):
     """Write the files, have systemd read its own again, and do ``last``. Where that fails the files are as they were."""
-    _own_files.write(changes, context)
     try:
+        _own_files.write(changes, context)
         if any(wanted.path.startswith(_units.FOLDER) for _found, wanted in changes):
             _units.reload_manager(context)
         if last:
             last()
-    except IpvsError:
-        _own_files.write([_own_files.Change(wanted, found) for found, wanted in changes], context)
+    except IpvsError as error:
+        try:
+            _own_files.put_back(changes, context)
+        except IpvsError as trouble:
+            raise IpvsError("%s. Putting the files back failed: %s" % (error, trouble), changed=True) from error
         raise
 
 

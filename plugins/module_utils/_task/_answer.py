@@ -8,21 +8,27 @@ from __future__ import annotations
 
 from typing import Callable, List, NamedTuple, Optional, Tuple
 
+from ansible_collections.lvs.ipvs.plugins.module_utils._task import _files
+
 
 class Context(NamedTuple):
     """What ``_runner`` lends to the code that does the work.
 
     ``check_mode``: change nothing. ``diff``: before and after are wanted. ``warn(text)``: show the user a warning.
     ``run_command(argv)`` -> (exit status, stdout, stderr): run a program.
-    ``write_file(path, text)``: replace a file in one step; a new one gets mode 0644 and the SELinux context of its place. A symbolic
-    link stays, and the file that it leads to is replaced.
+    ``write_files(files)``: replace files, a list of NewFile of ``_files``, each in one step, and none where there is no room for all.
+    Raises IpvsError that names the file.
     """
 
     check_mode: bool
     diff: bool
     warn: Callable[[str], None]
     run_command: Optional[Callable[[List[str]], Tuple[int, str, str]]] = None
-    write_file: Optional[Callable[[str, str], None]] = None
+    write_files: Optional[Callable[[List[_files.NewFile]], None]] = None
+
+    def write_file(self, path, text):
+        """Replace one file. It keeps its mode and owner; a new one is readable by all."""
+        self.write_files([_files.NewFile(path, text)])
 
 
 class Answer(NamedTuple):

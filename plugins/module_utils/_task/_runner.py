@@ -6,7 +6,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
+import stat
 import tempfile
 from functools import partial
 
@@ -25,7 +28,7 @@ def run(module, action):
     ``module``: the AnsibleModule. The same path for a check and for the real thing: ``action`` looks at
     ``context.check_mode`` in the one place where it would change something. Never returns.
     """
-    context = Context(module.check_mode, module._diff, module.warn, module.run_command, partial(write_file, module))
+    context = Context(module.check_mode, module._diff, module.warn, module.run_command, partial(write_files, module))
     try:
         answer = action(module.params, context)
     except MissingLibrary as error:
@@ -53,17 +56,60 @@ def _brief(options):
     return brief
 
 
-def write_file(module, path, text):
-    """Put ``text`` into the file ``path`` in one step: a reader sees the old file or the new one, never half of it.
+def write_files(module, files):
+    """Put texts into files, each in one step: a reader sees the old file or the new one, never half of it.
 
-    A file that is there keeps its mode, owner and SELinux context; a new one is readable by all, whatever the umask. A symbolic link
-    stays, and the file that it leads to is written; raises IpvsError where that is no regular file.
+    ``files``: [NewFile]. All texts are on the disk before the first file is replaced, so that a full disk leaves all as it was. A text is
+    never readable by others than the file will be. A file keeps what its NewFile does not say, its extended attributes and its SELinux
+    context. A symbolic link stays, and the file that it leads to is replaced. Raises IpvsError that names the file.
     """
-    path = _files.target(path)
-    new = not os.path.exists(path)
-    handle, scratch = tempfile.mkstemp(dir=module.tmpdir)
-    with os.fdopen(handle, "w", encoding="utf-8", errors="surrogateescape") as stream:
-        stream.write(text)
-    module.atomic_move(scratch, path)
-    if new:
-        module.set_mode_if_different(path, 0o644, changed=False)
+    scratches = []
+    try:
+        for file in files:
+            with _named(file.path):
+                path = _files.target(file.path)
+                handle, scratch = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".ansible_tmp")
+                scratches.append((file.path, scratch, path))
+                with os.fdopen(handle, "w", encoding="utf-8", errors="surrogateescape") as stream:
+                    _prepare(module, file, scratch, path)
+                    stream.write(file.text)
+                    stream.flush()
+                    os.fsync(stream.fileno())
+        while scratches:
+            name, scratch, path = scratches[0]
+            with _named(name):
+                os.replace(scratch, path)
+            del scratches[0]
+    finally:
+        for _name, scratch, _path in scratches:
+            with contextlib.suppress(OSError):
+                os.unlink(scratch)
+
+
+@contextlib.contextmanager
+def _named(path):
+    """An OSError as an IpvsError that names this file."""
+    try:
+        yield
+    except OSError as error:
+        raise IpvsError("%s: %s" % (path, error.strerror)) from error
+
+
+def _prepare(module, file, scratch, path):
+    """Give the file ``scratch``, which only we can read yet, what the file ``path`` shall have besides its text."""
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        found = None
+    mode, owner = file.mode, file.owner
+    if found:
+        with contextlib.suppress(PermissionError):  # of what is not ours to give, as for a user who is not root
+            shutil.copystat(path, scratch)
+            os.utime(scratch)
+            os.chown(scratch, found.st_uid, found.st_gid)
+        mode = stat.S_IMODE(found.st_mode) if mode is None else mode
+    if owner:
+        os.chown(scratch, *map(int, owner.split(":")))
+    os.chmod(scratch, 0o644 if mode is None else mode)
+    if module.selinux_enabled():
+        module.set_context_if_different(scratch, module.selinux_context(path) if found else module.selinux_default_context(path), False)
