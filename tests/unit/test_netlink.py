@@ -163,6 +163,17 @@ def test_an_answer_that_never_comes():
         kernel([lost(errno.EAGAIN)]).timeouts()
 
 
+def test_a_question_that_cannot_be_sent(monkeypatch):
+    def refuse(self, data, address):
+        raise OSError(errno.EPERM, "refused")
+
+    monkeypatch.setattr(FakeSocket, "sendto", refuse)
+    with pytest.raises(_netlink.KernelError, match="read the table.*EPERM.*use become"):
+        marks(kernel())
+    with pytest.raises(_netlink.KernelError, match="read timeouts.*EPERM"):
+        kernel().timeouts()
+
+
 @pytest.mark.parametrize("data", [struct.pack("=IHHII", 99, 30, 0, 1001, 0), struct.pack("=IHHII", 3, 30, 0, 1001, 0)])
 def test_an_answer_that_cannot_be_read(data):
     with pytest.raises(IpvsError, match="the kernel's answer can't be read"):

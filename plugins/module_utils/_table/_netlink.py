@@ -173,8 +173,8 @@ class Kernel:
         return _schema.unpack_info(self._get(_schema.CMD_GET_INFO, b"", "read version"))
 
     def _get(self, command, attributes, what):
-        sequence = self._send(command, 0, attributes)
         try:
+            sequence = self._send(command, 0, attributes)
             message = next(self._receive(sequence))
         except OSError as error:
             raise _error(error.errno, what) from error
@@ -185,8 +185,8 @@ class Kernel:
     def _dump(self, command, attributes=b""):
         for _attempt in range(_DUMP_TRIES):
             rows, whole = [], True
-            sequence = self._send(command, _wire.NLM_F_DUMP, attributes)
             try:
+                sequence = self._send(command, _wire.NLM_F_DUMP, attributes)
                 for message in self._receive(sequence):
                     whole = whole and not message.flags & _wire.NLM_F_DUMP_INTR
                     if message.type in (_wire.NLMSG_DONE, _wire.NLMSG_ERROR):
