@@ -36,6 +36,10 @@ options:
     description: The output of C(ipset save).
     type: string
     default: ""
+  listed:
+    description: The output of C(ipset list -terse).
+    type: string
+    default: ""
   rules:
     description: The outputs of C(iptables-save) and C(ip6tables-save), in a dictionary by the name of the restoring command.
     type: dictionary
@@ -68,6 +72,11 @@ _value:
       type: list
       elements: string
       returned: success
+    unseen:
+      description: Those of these sets that something uses that is not in O(rules), so that they cannot be removed.
+      type: list
+      elements: string
+      returned: success
     deletions:
       description: The input of each command that removes the rules with kube-proxy's sets. A command with nothing to remove is missing.
       type: dictionary
@@ -85,12 +94,14 @@ SET = re.compile(r"^create (KUBE-\S+)", re.MULTILINE)
 NODE_PORT = re.compile(r"^add KUBE-(?:6-)?NODE-PORT-(TCP|UDP) ([0-9]+)", re.MULTILINE)
 NODE_PORT_SCTP = re.compile(r"^add KUBE-(?:6-)?NODE-PORT-SCTP-HASH \S*sctp:([0-9]+)", re.MULTILINE)
 OWN_RULE = "--match-set KUBE-"
+REFERENCES = re.compile(r"^Name: (KUBE-\S+)$(?:\n(?!Name:).*)*?\nReferences: ([0-9]+)$", re.MULTILINE)
+USE = re.compile(r"--match-set (KUBE-\S+) ")
 # kube-apiserver's default, --service-node-port-range.
 NODE_PORT_RANGE = range(30000, 32768)
 
 
-def kube_proxy_node(services, addresses, sets="", rules=None):
-    """A dict of owned and foreign services, sets and deletions. Raises AnsibleFilterError."""
+def kube_proxy_node(services, addresses, sets="", rules=None, listed=""):
+    """A dict of owned and foreign services, sets, unseen and deletions. Raises AnsibleFilterError."""
     virtual, local = _addresses(addresses)
     sets = sets or ""
     ports = {(protocol.lower(), int(port)) for protocol, port in NODE_PORT.findall(sets)}
@@ -107,6 +118,7 @@ def kube_proxy_node(services, addresses, sets="", rules=None):
         "owned": owned,
         "foreign": foreign,
         "sets": SET.findall(sets),
+        "unseen": _unseen(listed or "", rules or {}),
         "deletions": {command: text for command, text in deletions.items() if text},
     }
 
@@ -115,6 +127,12 @@ def _unfinished(on_interface, on_node):
     """The node ports that lead where a service on kube-proxy's interface leads. Servers that are not there prove nothing."""
     leads = [_lead(service) for service in on_interface if service["servers"]]
     return {(each["protocol"], each["port"]) for each in on_node if each["port"] in NODE_PORT_RANGE and _lead(each) in leads}
+
+
+def _unseen(listed, rules):
+    """The sets with more references than uses in the rules that were read: another kind of iptables has rules with them, too."""
+    used = [name for text in rules.values() for line in (text or "").splitlines() if line.startswith("-A ") for name in USE.findall(line)]
+    return [name for name, references in REFERENCES.findall(listed) if int(references) > used.count(name)]
 
 
 def _lead(service):

@@ -58,7 +58,7 @@ def test_who_owns_a_service(each, owned):
 def test_without_its_interface_and_sets_everything_is_of_others():
     services = [service("203.0.113.10", 53), service("198.51.100.7", 30080)]
     node = kube_proxy_node(services, addresses(lo=["127.0.0.1"], eth0=["198.51.100.7"]))
-    assert node == {"owned": [], "foreign": services, "sets": [], "deletions": {}}
+    assert node == {"owned": [], "foreign": services, "sets": [], "unseen": [], "deletions": {}}
 
 
 def to(each, *ports, scheduler="rr"):
@@ -123,9 +123,41 @@ COMMIT
     assert deletions == {"iptables": f"*nat\n{rule}\nCOMMIT\n"}
 
 
+def listed(**references):
+    """The output of ipset list -terse."""
+    return "\n".join(
+        f"Name: {name.replace('_', '-')}\nType: hash:ip,port\nRevision: 6\nHeader: family inet hashsize 1024\nSize in memory: 440\n"
+        f"References: {number}\nNumber of entries: 0\n"
+        for name, number in references.items()
+    )
+
+
+@pytest.mark.parametrize(
+    ("references", "unseen"),
+    [
+        ({"KUBE_CLUSTER_IP": 2, "KUBE_LOOP_BACK": 1, "OURS": 5}, []),
+        ({"KUBE_CLUSTER_IP": 3, "KUBE_LOOP_BACK": 1}, ["KUBE-CLUSTER-IP"]),
+        ({"OURS": 1, "KUBE_CLUSTER_IP": 0, "KUBE_LOOP_BACK": 2, "KUBE_6_LOOP_BACK": 1}, ["KUBE-LOOP-BACK", "KUBE-6-LOOP-BACK"]),
+        ({}, []),
+    ],
+)
+def test_a_set_that_is_used_elsewhere_is_named(references, unseen):
+    rules = """\
+*nat
+-A KUBE-SERVICES -m set --match-set KUBE-CLUSTER-IP dst,dst -j KUBE-MARK-MASQ
+-A KUBE-SERVICES -m set --match-set KUBE-CLUSTER-IP dst,dst -j ACCEPT
+-A KUBE-POSTROUTING -m comment --comment "hairpin" -m set --match-set KUBE-LOOP-BACK dst,dst,src -j MASQUERADE
+COMMIT
+"""
+    assert kube_proxy_node([], NODE, SETS, {"iptables": rules, "ip6tables": None}, listed(**references))["unseen"] == unseen
+    if references:
+        assert kube_proxy_node([], NODE, SETS, {}, listed(KUBE_CLUSTER_IP=1))["unseen"] == ["KUBE-CLUSTER-IP"]
+
+
 @pytest.mark.parametrize("nothing", ["", None])
 def test_nothing_read_is_nothing_there(nothing):
-    assert kube_proxy_node([], NODE, nothing, {"iptables": nothing, "ip6tables": nothing})["deletions"] == {}
+    node = kube_proxy_node([], NODE, nothing, {"iptables": nothing, "ip6tables": nothing}, nothing)
+    assert (node["deletions"], node["unseen"]) == ({}, [])
 
 
 @pytest.mark.parametrize("text", ["", "{}x", "[1]", '[{"ifname": "lo", "addr_info": [{"local": "here"}]}]', None])
