@@ -93,6 +93,12 @@ notes:
     connections go to the other servers meanwhile, which takes a fraction of a second. If all servers fail at the same moment, new
     connections are refused for that time.
   - If somebody kills the program, keepalived does not start it again before it reloads, and until then nothing holds the limit.
+  - The addition to the unit restarts keepalived when it fails. It also runs keepalived with C(--dont-release-ipvs), so that the services do not leave
+    the table before the addresses leave the node. When keepalived has ended, the unit removes the addresses that VRRP moves and ends the sync
+    daemons. Then, if keepalived was stopped, it removes the services from the table. If keepalived failed, it sets the weight of their servers to
+    0. Open connections continue, and the next keepalived restores the weight of each server that passes its check. A keepalived that is already
+    running uses the option from its next start. The unit needs C(ipvsadm), and the rules in C(/var/lib/ipvs-director/keepalived-stopped.rules) and
+    C(/var/lib/ipvs-director/keepalived-failed.rules).
   - keepalived 2.2.7 and 2.3.3 are tested. Versions before 2.2.7 are refused.
 extends_documentation_fragment:
   - lvs.ipvs.attributes
@@ -101,6 +107,7 @@ extends_documentation_fragment:
 requirements:
   - keepalived >= 2.2.7
   - systemd, which runs keepalived
+  - ipvsadm
   - pyroute2 >= 0.6 (Debian, Ubuntu and Fedora package C(python3-pyroute2)), if O(checks=true)
   - root, usually by C(become)
 seealso:

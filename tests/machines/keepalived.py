@@ -16,7 +16,7 @@ VIP = "203.0.113.80"
 ADDRESSES = ["198.51.100.12", "198.51.100.13"]
 PREPARE = """
 set -eu
-apt-get -qq install -y keepalived python3-pyroute2 >/dev/null 2>&1
+apt-get -qq install -y ipvsadm keepalived python3-pyroute2 >/dev/null 2>&1
 modprobe ip_vs_rr
 sysctl -qw net.ipv4.ip_forward=1
 ip address add 203.0.113.80/32 dev eth1

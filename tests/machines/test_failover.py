@@ -19,7 +19,7 @@ SERVICES = [
 FAILOVER = {"source_address": "198.51.100.11", "peers": ["198.51.100.13"], "priority": 100, "sync": {}, "handover_file": "/var/lib/ipvs-director/handover"}
 PREPARE = """
 set -eu
-apt-get -qq install -y keepalived python3-pyroute2 >/dev/null 2>&1
+apt-get -qq install -y ipvsadm keepalived python3-pyroute2 >/dev/null 2>&1
 modprobe ip_vs_rr
 sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
 """

@@ -73,6 +73,8 @@ def test_keepalived(lab, director, tmp_path):
     kill(director)
     eventually(lambda: ADDRESS not in director.say("ip address show dev spare0"))
     eventually(lambda: director.say("systemctl is-active keepalived || true") == "failed\n")
+    # ... and nobody gets a connection from a table that nobody checks
+    assert sorted(director.weights()) == [(address, 0) for address in ADDRESSES]
     director.say(f"rm {FOR_GOOD}; systemctl daemon-reload; systemctl reset-failed keepalived; systemctl start keepalived")
     eventually(lambda: all(weight for _address, weight in director.weights()))
 

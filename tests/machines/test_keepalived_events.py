@@ -29,7 +29,6 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module", params=["bookworm", "trixie"])
 def lab(request):
     with machines("keepalived-events-test", request.param) as lab:
-        lab.ssh("director", "apt-get -qq install -y ipvsadm >/dev/null 2>&1", check=True)
         lab.ssh("director", OTHERS, check=True)
         yield lab
 

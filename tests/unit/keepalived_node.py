@@ -10,8 +10,10 @@ import pytest
 from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import (
     _configuration,
     _daemon,
+    _ending,
     _pool_guard,
     _state,
+    _unit_file,
     _use,
     _use_task,
 )
@@ -44,7 +46,7 @@ class Node:
         self.kernel = FakeKernel()
         self.version, self.problems, self.processes, self.loaded = "2.2.7", [], None, None
         self.enabled, self.states, self.fault = False, None, None
-        self.warnings, self.done = [], []
+        self.warnings, self.done, self.programs = [], [], ["ipvsadm"]
         self.booted = True
         self.vrrp, self.monkeypatch = "master", monkeypatch
         monkeypatch.setattr(_session, "Kernel", lambda netns: self.kernel)
@@ -52,6 +54,10 @@ class Node:
         monkeypatch.setattr(_configuration, "GUARD", str(root / "libexec/guard"))
         monkeypatch.setattr(_pool_guard, "RECORD", str(root / "pool_guard.record"))
         monkeypatch.setattr(_pool_guard, "SETTINGS", str(root / "pool_guard.json"))
+        monkeypatch.setattr(_ending, "STOPPED", str(root / "stopped.rules"))
+        monkeypatch.setattr(_ending, "FAILED", str(root / "failed.rules"))
+        monkeypatch.setattr(_unit_file, "_FOLDERS", [str(root / "etc"), str(root / "lib")])
+        monkeypatch.setattr(_unit_file._programs, "find", lambda name: name if name in self.programs else None)
         monkeypatch.setattr(_drain_files, "FOLDER", str(self.folder))
         monkeypatch.setattr(_own_files.os, "chown", lambda *words: None)
         read = _own_files.read

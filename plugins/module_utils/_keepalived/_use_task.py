@@ -57,6 +57,7 @@ def _present(options, unit, kept, context):
     guard = _guard_files.files(table, pools)
     processes = _daemon.find(None, context)
     version = _known_version(processes, context)
+    _unit_file.check(context)
     name, text = _named(services, failover, version, guard)
     found = _own_files.read(options["path"])
     _refuse_foreign(found, options)
@@ -64,7 +65,7 @@ def _present(options, unit, kept, context):
     wish = _use.Wish(name, table, failover, unit, kept, guarded)
     addresses = {server.address for entry in table.values() for server in entry.servers}
     work = _use.Work(
-        files=_own_files.plan([_own_files.File(options["path"], text), _unit_file.addition(unit, failover)] + guard),
+        files=_own_files.plan([_own_files.File(options["path"], text)] + _unit_file.files(unit, failover, table, pools) + guard),
         drain_files=_drain_files.missing(addresses),
         unused_drain_files=_drain_files.unused(addresses),
         folders=_missing_folders(failover),
@@ -178,7 +179,7 @@ def _absent(path, unit, kept, context):
     if found.text is not None and not _generation.is_ours(found.text):
         context.warn("%s was not written by this module: it stays, and keepalived too" % path)
         return _answer(path, unit, None, [], [], context)
-    changes = _own_files.plan([_own_files.File(path, None), _unit_file.no_addition(unit)] + _guard_files.files({}, {}))
+    changes = _own_files.plan([_own_files.File(path, None)] + _unit_file.no_files(unit) + _guard_files.files({}, {}))
     ours = found.text is not None
     processes = _daemon.find(None, context) if ours else None
     disable = ours and _units.state(unit, context).enabled
