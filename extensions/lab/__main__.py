@@ -4,6 +4,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+sys.dont_write_bytecode = True  # else root leaves files in an installation that belongs to a user
+
 if __package__:
     from .cli import main
 else:  # the folder was started as a program

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import subprocess
 import sys
 
-from . import host, kernels
+from . import host, kernels, request
 from .image import SUITES
 from .image import disk as make_disk
 from .image import image as build_image
@@ -47,6 +48,12 @@ def parser():
 
     doctor = verbs.add_parser("doctor", help="say what the lab lacks on this box")
     doctor.add_argument("--install", action="store_true", help="install what is missing, by apt-get")
+
+    verbs.add_parser("create", help="for the playbook lab_create: boot the machines of a request, JSON on standard input")
+    verbs.add_parser("destroy", help="for the playbook lab_destroy: end the lab of a request")
+    init = verbs.add_parser("init", help="write a Molecule scenario that works into a repository")
+    init.add_argument("--folder", default=".", metavar="FOLDER", help="the repository (default: the current folder)")
+    init.add_argument("--scenario", default="default", metavar="NAME", help="(default: %(default)s)")
 
     def lab_verb(name, text):
         verb = verbs.add_parser(name, help=text)
@@ -111,6 +118,24 @@ def doctor(arguments):
     print(f"kernel of the lab: {host.kernel_release()} (user-mode-linux); this box's own has {'' if host.has_ipvs() else 'no '}IPVS")
     print(f"images in {host.cache_dir()}: {', '.join(sorted(path.name for path in host.cache_dir().glob('*.ext4'))) or 'none yet'}")
     print("nothing is missing")
+    return 0
+
+
+def create(arguments):
+    for name in request.create(json.load(sys.stdin)):
+        print(f"{name} booted")
+    return 0
+
+
+def destroy(arguments):
+    if request.destroy(json.load(sys.stdin)):
+        print("destroyed")
+    return 0
+
+
+def init(arguments):
+    for path in request.init(arguments.folder, arguments.scenario):
+        print(path)
     return 0
 
 

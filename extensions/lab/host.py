@@ -71,6 +71,15 @@ def need(commands):
         raise LabError(f"the lab needs {', '.join(missing)}; install with: {' '.join(install_command(missing))}")
 
 
+def need_user_namespaces():
+    """Raise LabError where this user, who is not root, may not make the namespaces of a lab's network."""
+    if os.geteuid() == 0:
+        return
+    done = subprocess.run([find("unshare"), "-Urn", "true"], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise LabError(f'an ordinary user may not make network namespaces here ({done.stderr.strip()}): run as root, as in sudo env "PATH=$PATH" COMMAND')
+
+
 def kernel_release():
     done = subprocess.run([find(KERNEL), "--version"], capture_output=True, text=True, check=False)
     if done.returncode:

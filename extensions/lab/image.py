@@ -25,6 +25,7 @@ INSTALLABLE = [
 ]
 FIREWALLS = ["firewalld", "netbase", "nftables"]  # only where the kernel can run them
 KEPT = 7 * 86400  # seconds since an image was last asked for
+CACHE_LIMIT = 8 << 30  # bytes on the disk that images may take
 LEAN = [
     "--variant=minbase", '--aptopt=Acquire::Languages "none"', '--aptopt=APT::Install-Recommends "false"',
     *[f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in ("doc", "man", "locale")],
@@ -43,35 +44,39 @@ def key():
     return path
 
 
-def recipe(suite, kernel):
+def recipe(suite, kernel, packages=()):
     """A short hash of everything a disk of SUITE for this Kernel is built from."""
-    digest = hashlib.sha256(repr((suite, kernel.key, INSTALLED, installable(kernel), LEAN)).encode())
+    digest = hashlib.sha256(repr((suite, kernel.key, INSTALLED, installable(kernel, packages), LEAN)).encode())
     sources = [path for path in sorted(MAKING.rglob("*")) if path.is_file()]
     for path in [Path(__file__), Path(f"{key()}.pub"), *sources]:
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()[:16]
 
 
-def installable(kernel):
-    return INSTALLABLE + (FIREWALLS if kernel.name == kernels.NFT else [])
+def installable(kernel, packages=()):
+    usual = INSTALLABLE + (FIREWALLS if kernel.name == kernels.NFT else [])
+    return usual + sorted(set(packages) - set(usual))
 
 
-def image(suite, kernel=kernels.DEBIAN):
-    """The disk image of SUITE for the kernel of this name: found in the cache, or built there (one build at a time on this box)."""
+def image(suite, kernel=kernels.DEBIAN, packages=()):
+    """The disk image of SUITE for the kernel of this name, with these PACKAGES for apt besides the usual ones.
+
+    Found in the cache, or built there (one build at a time on this box).
+    """
     if suite not in SUITES:
         raise host.LabError(f"no image of suite {suite}: there are {', '.join(SUITES)}")
     host.need(host.FOR_MACHINES)
     chosen = kernels.kernel(kernel)
     with host.Lock(host.user_dir() / "lock.images", "another process builds an image: waiting for it"):
-        path = host.cache_dir() / f"{suite}-{recipe(suite, chosen)}.ext4"
+        path = host.cache_dir() / f"{suite}-{recipe(suite, chosen, packages)}.ext4"
         if not path.exists():
-            build(suite, chosen, path)
+            build(suite, chosen, path, packages)
         # Not its mtime: a disk over it knows the image by that, and would not boot again.
         os.utime(path, (time.time(), path.stat().st_mtime))
     return path
 
 
-def build(suite, kernel, path):
+def build(suite, kernel, path, packages=()):
     root = os.geteuid() == 0
     host.need({} if root else host.FOR_IMAGES_OF_A_USER)
     start = time.monotonic()
@@ -88,7 +93,7 @@ def build(suite, kernel, path):
             folder.chmod(mode)
         command = [
             host.find("mmdebstrap"), "--quiet", f"--mode={'root' if root else 'unshare'}", *LEAN, f"--include={','.join(INSTALLED)}",
-            f'--customize-hook={place}/making/add-packages.sh "$1" {" ".join(installable(kernel))}',
+            f'--customize-hook={place}/making/add-packages.sh "$1" {" ".join(installable(kernel, packages))}',
             f'--customize-hook=unshare -m {place}/making/make-disk.sh "$1" {place}/out/disk {place}/key.pub {kernel.modules}',
             suite, "/dev/null",
         ]
@@ -97,7 +102,7 @@ def build(suite, kernel, path):
         done = host.run_leashed(command, env={**os.environ, "TMPDIR": str(place)}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         if done.returncode:
             raise host.LabError(f"building the {suite} image failed:\n{done.stdout.decode(errors='replace')[-3000:].strip()}")
-        prune(suite)
+        prune()
         subprocess.run(["cp", "--sparse=always", place / "out" / "disk", f"{path}.new"], check=True)
         os.rename(f"{path}.new", path)
     finally:
@@ -105,12 +110,16 @@ def build(suite, kernel, path):
     host.say(f"built {path} in {time.monotonic() - start:.0f} s")
 
 
-def prune(suite):
-    """Remove images of SUITE that no checkout has asked for in a week, save those that a machine has its disk on."""
+def prune():
+    """Remove images that nobody has asked for in a week, and the oldest ones beyond CACHE_LIMIT, save those that a machine has its disk on."""
     used = {link.resolve() for link in host.user_dir().glob("*/lab.*/*/base")}
-    for old in host.cache_dir().glob(f"{suite}-*.ext4"):
-        if old.resolve() not in used and old.stat().st_atime < time.time() - KEPT:
-            old.unlink()
+    images = {path: path.stat() for suite in SUITES for path in host.cache_dir().glob(f"{suite}-*.ext4")}
+    total = 0
+    for path, info in sorted(images.items(), key=lambda item: -item[1].st_atime):
+        total += info.st_blocks * 512
+        if path.resolve() not in used and (total > CACHE_LIMIT or info.st_atime < time.time() - KEPT):
+            total -= info.st_blocks * 512
+            path.unlink()
 
 
 def disk(root, out, kernel=kernels.DEBIAN):

@@ -32,6 +32,7 @@ class Machine:
     front: bool = False
     gateway: str | None = None  # the machine that its default route leads through
     groups: list = field(default_factory=list)
+    packages: list = field(default_factory=list)  # that apt on the machine can install, besides the usual ones
     disk: str | None = None
     kernel: str = kernels.DEBIAN
     number: int = 0
@@ -133,9 +134,13 @@ class Lab:
 
         One that was switched off gets a new disk (restart keeps it). When it fails or is interrupted, what this call has started is gone again.
         """
-        wanted = [Machine.parse(spec, suite=suite, memory=memory, kernel=kernel) for spec in specs]
+        self.boot_all([Machine.parse(spec, suite=suite, memory=memory, kernel=kernel) for spec in specs], wait)
+
+    def boot_all(self, wanted, wait=True):
+        """up for a list of Machine; the names of those that were not running before."""
         self.check_plan(wanted)
-        disks = {each.name: Path(each.disk) if each.disk else image(each.suite, each.kernel) for each in wanted}
+        host.need_user_namespaces()
+        disks = {each.name: Path(each.disk) if each.disk else image(each.suite, each.kernel, each.packages) for each in wanted}
         with self.locked():
             fresh = not self.is_up()
             if fresh:
@@ -152,6 +157,7 @@ class Lab:
                 else:
                     self.remove([each.name for each in new])
                 raise
+        return [each.name for each in new]
 
     def is_up(self):
         return (self.directory / "machines.json").exists() and self.network.is_up()

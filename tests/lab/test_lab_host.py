@@ -66,7 +66,7 @@ def test_an_image_goes_when_nobody_has_asked_for_it_in_a_week(tmp_path, monkeypa
             age = 0 if name == "recent" else KEPT + 60
             os.utime(path, (time.time() - age, time.time() - age))
         (theirs / "base").symlink_to(images["used"])
-        prune("trixie")
+        prune()
         assert [name for name, path in images.items() if path.exists()] == ["used", "recent"]
     finally:
         shutil.rmtree(theirs.parent.parent)
