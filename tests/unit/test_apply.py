@@ -114,6 +114,18 @@ def test_an_error_at_the_second_plan_undoes_the_first(error, rollback):
         assert set(kernel.table) == {new, edited}
 
 
+@pytest.mark.parametrize("number", [errno.EEXIST, errno.EPERM])
+def test_what_was_surely_done_and_cannot_be_undone_is_told(number):
+    """Only of an operation whose answer was lost may it be that there is nothing to undo."""
+    (new, entry), (edited, old) = service_of(7), service_of(8)
+    kernel = FakeKernel({edited: old})
+    kernel.refuse = {1: errno.EINVAL, 2: number}
+    wanted = {new: entry, edited: _model.Entry(old.service._replace(scheduler="rr"), {})}
+    with pytest.raises(IpvsError, match="Undoing the rest failed in part; not undone: ipvsadm -D -f 7: ") as failure:
+        reconcile(kernel, wanted)
+    assert failure.value.details["changed"] and len(failure.value.details["not_undone"]) == 1
+
+
 def test_an_error_before_anything_was_done_stays_as_it_is():
     def plan(_current):
         raise OptionError("weight", 9, "too much")
