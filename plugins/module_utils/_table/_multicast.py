@@ -31,7 +31,7 @@ def check_daemon(daemon, netns):
     with _netns.inside(netns):
         try:
             index = socket.if_nametoindex(daemon.interface)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # the latter of what cannot be a name
             names = [name for _index, name in socket.if_nameindex()]
             shown = ", ".join(names[:_SHOWN]) + (" and others" if len(names) > _SHOWN else "")
             raise OptionError(

@@ -42,8 +42,8 @@ def manage_saved(options, context):
 
 
 def _check_path(path):
-    if path is not None and not _PATH.match(path):
-        raise OptionError("path", path, "give a full path of letters, digits and ./_@+-, because a unit of systemd reads it")
+    if path is not None and (not _PATH.match(path) or ".." in path.split("/")):
+        raise OptionError("path", path, "give a full path of letters, digits and ./_@+-, without .., because a unit of systemd reads it")
 
 
 def _check_program(context):
