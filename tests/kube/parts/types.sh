@@ -10,5 +10,5 @@ chroot "$root" env -i --chdir=/build PATH=/usr/bin:/bin HOME=/build/tmp TMPDIR=/
     GO111MODULE=off GOPATH=/usr/share/gocode GOCACHE=/build/cache GOFLAGS=-p="$jobs" CGO_ENABLED=0 \
     go build -trimpath -o /build/kube-proxy-types main.go
 cp "$root/build/kube-proxy-types" "$out/"
-# 0.36.2-1
-chroot "$root" dpkg-query --show --showformat '${Version}\n' golang-k8s-kube-proxy-dev | sed 's/^0\.\([0-9.]*\).*/1.\1/' > "$out/version"
+# Version: 0.36.4-1
+chroot "$root" dpkg-query --status golang-k8s-kube-proxy-dev | sed --quiet 's/^Version: 0\.\([0-9.]*\).*/1.\1/p' > "$out/version"
