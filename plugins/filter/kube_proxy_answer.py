@@ -1,7 +1,7 @@
 # Copyright: Contributors to the lvs.ipvs project
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether the kube-proxy on a node does what it was told."""
+"""Whether the kube-proxy on a node does what it is configured to do."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ version_added: 0.1.0
 author:
   - Contributors to the lvs.ipvs project (@lvs-project)
 description:
-  - Takes what the kube-proxy on a node answers when it is asked for its mode, and returns what differs from what it was told.
+  - Takes what the kube-proxy on a node answers when it is asked for its mode, and returns what differs from its configuration.
   - A kube-proxy that cannot use the mode V(ipvs) does not always stop. Some versions fall back to V(iptables) and only log it.
   - With the mode V(ipvs), kube-proxy's virtual services on the node have to have the scheduler.
 positional: _input
@@ -23,12 +23,12 @@ options:
     elements: string
     required: true
   mode:
-    description: The mode that kube-proxy was told.
+    description: The mode that kube-proxy is configured for.
     type: string
     choices: [ipvs, nftables, iptables]
     required: true
   scheduler:
-    description: The scheduler that it was told.
+    description: The scheduler that it is configured for.
     type: string
     required: true
   services:
@@ -58,7 +58,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: What is wrong and what may be the cause. Empty if kube-proxy does what it was told.
+  description: What is wrong and what may be the cause. Empty if kube-proxy does what it is configured to do.
   type: string
 """
 
@@ -72,7 +72,7 @@ def kube_proxy_answer(answers, mode, scheduler, services=(), modules=None, kerne
         return "kube-proxy does not say its mode."
     if answers != [mode]:
         given = " and ".join(answer[:40] for answer in answers)
-        return "kube-proxy was told the mode {0} and answers {1}. {2}".format(mode, given, _cause(mode, modules or {}, kernel)).strip()
+        return "kube-proxy is configured for the mode {0} and runs in the mode {1}. {2}".format(mode, given, _cause(mode, modules or {}, kernel)).strip()
     if mode != "ipvs":
         return ""
     if not services:
@@ -80,7 +80,7 @@ def kube_proxy_answer(answers, mode, scheduler, services=(), modules=None, kerne
     others = [service for service in services if service["scheduler"] != scheduler]
     if others:
         named = ["{0} {1} port {2} has {3}".format(each["protocol"], each["address"], each["port"], each["scheduler"]) for each in others[:SHOWN]]
-        return "kube-proxy was told the scheduler {0}, but of its {1} virtual services {2} have another: {3}.".format(
+        return "kube-proxy is configured for the scheduler {0}, but {2} of its {1} virtual services have another: {3}.".format(
             scheduler, len(services), len(others), ", ".join(named)
         )
     return ""

@@ -59,7 +59,7 @@ def test_eks_addon_refusals(play):
         settings = {"kube_proxy_mode": "ipvs", "kube_proxy_eks_cluster": CLUSTER, "kube_proxy_restart": False}
         unknown = play(eks=eks, kube_proxy_strict_arp=True, **settings)
         assert unknown.failed
-        assert "cannot be told ipvs.strictARP, only mode, ipvs.scheduler" in unknown.text
+        assert "does not have ipvs.strictARP, only mode, ipvs.scheduler" in unknown.text
         assert "kube_proxy_strict_arp" in unknown.text
 
         eks.schema = schema(modes=("iptables", "nftables"))

@@ -52,18 +52,18 @@ def test_nothing_is_wrong():
     ],
 )
 def test_a_fall_back_has_a_cause(modules, cause):
-    assert kube_proxy_answer(["iptables"], "ipvs", "lc", [], modules, KERNEL) == f"kube-proxy was told the mode ipvs and answers iptables. {cause}"
+    assert kube_proxy_answer(["iptables"], "ipvs", "lc", [], modules, KERNEL) == f"kube-proxy is configured for the mode ipvs and runs in the mode iptables. {cause}"
 
 
 def test_other_answers():
     assert kube_proxy_answer([], "ipvs", "rr") == "kube-proxy does not say its mode."
-    assert kube_proxy_answer(["ipvs"], "iptables", "rr") == "kube-proxy was told the mode iptables and answers ipvs."
-    assert "answers iptables and ipvs." in kube_proxy_answer(["ipvs", "iptables"], "iptables", "rr")
+    assert kube_proxy_answer(["ipvs"], "iptables", "rr") == "kube-proxy is configured for the mode iptables and runs in the mode ipvs."
+    assert "the mode iptables and ipvs." in kube_proxy_answer(["ipvs", "iptables"], "iptables", "rr")
     assert kube_proxy_answer(["<html>" * 20], "iptables", "rr").count("<html>") == 6
 
 
 def test_the_table_has_another_scheduler():
     assert kube_proxy_answer(["ipvs"], "ipvs", "lc", []) == "kube-proxy answers ipvs, but the IPVS table has none of its virtual services."
     problem = kube_proxy_answer(["ipvs"], "ipvs", "lc", [own("lc"), *(own("rr", port) for port in range(1, 6))])
-    assert problem.startswith("kube-proxy was told the scheduler lc, but of its 6 virtual services 5 have another: tcp 10.96.0.1 port 1 has rr,")
+    assert problem.startswith("kube-proxy is configured for the scheduler lc, but 5 of its 6 virtual services have another: tcp 10.96.0.1 port 1 has rr,")
     assert "port 4" not in problem

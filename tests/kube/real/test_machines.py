@@ -93,7 +93,7 @@ def test_a_silent_fall_back_is_an_error_that_names_its_cause(machines, move):
     assert run.failed, run.output
     kernel = machines.ssh("node2", "uname -r").strip()
     assert machines.mode("node2") == "iptables", "what this version does without saying so"
-    assert f"kube-proxy was told the mode ipvs and answers iptables. These kernel modules are not loaded: ip_vs_sed. The kernel {kernel} has them." in run.text
+    assert f"kube-proxy is configured for the mode ipvs and runs in the mode iptables. These kernel modules are not loaded: ip_vs_sed. The kernel {kernel} has them." in run.text
     assert re.search(r"node1 : .*failed=0", run.text)
     assert re.search(r"node2 : .*failed=1", run.text)
 
