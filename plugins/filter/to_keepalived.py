@@ -142,7 +142,7 @@ def to_keepalived(services, failover=None, checks=True, version="2.2.7"):
 def _text(options, version):
     failover = _failover.failover(options["failover"], options["services"])
     if not options["checks"] and not failover:
-        raise OptionError("checks", False, "without checks and failover keepalived would have nothing to do")
+        raise OptionError("checks", False, "set checks to true or give failover: keepalived would have nothing to do")
     return _configuration.configuration(options["services"] if options["checks"] else None, failover, version)
 
 

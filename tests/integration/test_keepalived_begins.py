@@ -82,7 +82,7 @@ def test_the_way_back_of_a_failure(director, front):  # noqa: F811
     run_command(["ip", "link", "add", "down0", "type", "dummy"])
     run_command(["ip", "address", "add", "198.51.100.203/32", "dev", "down0"])
     with watched() as gone:
-        with pytest.raises(ModuleFailed, match="VRRP does not work: front on down0 is in state fault.*The former configuration is back"):
+        with pytest.raises(ModuleFailed, match="VRRP does not work: front on down0 is in state fault.*The former configuration is restored"):
             director.manage(web(), failover={**FAILOVER, "source_address": "198.51.100.203"})
     assert gone == [] and holders() == ON_THE_FRONT
 

@@ -144,7 +144,7 @@ def test_a_process_that_ends_over_it(director, monkeypatch):
     with pytest.raises(Exception) as failure:
         director.manage(web(ADDRESSES))
     message = failure.value.result["msg"]
-    assert "the checker process of keepalived" in message and "The former configuration is back, and keepalived works by it." in message
+    assert "the checker process of keepalived" in message and "The former configuration is restored, and keepalived works by it." in message
     assert director.path.read_text() == former and set(os.listdir(DRAIN)) == set(ADDRESSES[:2])
     assert {each["address"] for each in run_module("ipvs_keepalived_info")["services"][0]["servers"]} == set(ADDRESSES[:2])
     assert not [each for each in director.manage(web())["differences"] if "configuration" in each]
@@ -155,7 +155,7 @@ def test_one_that_does_not_take_it_up(director, monkeypatch, tmp_path):
     monkeypatch.setattr(_daemon, "PATIENCE", 2)
     other = director.path = tmp_path / "other.conf"
     message = director.fails(web(ADDRESSES))
-    assert "has not taken up its configuration" in message and not other.exists()
+    assert "has not loaded its configuration" in message and not other.exists()
 
 
 def test_giving_up(director, servers):

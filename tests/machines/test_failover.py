@@ -106,6 +106,6 @@ def test_a_fault_is_an_error_and_the_addresses_stay(lab, tmp_path):
     director.say("ip link add down0 type dummy; ip address add 198.51.100.201/32 dev down0")
     failover = {**FAILOVER, "source_address": "198.51.100.201", "interface": "down0"}
     failed = director.run("ipvs_keepalived", succeeds=False, services=SERVICES, checks=False, failover=failover)
-    assert "VRRP does not work: front on down0 is in state fault" in failed["msg"] and "The former configuration is back" in failed["msg"]
+    assert "VRRP does not work: front on down0 is in state fault" in failed["msg"] and "The former configuration is restored" in failed["msg"]
     eventually(lambda: holders(director) == before)
     assert director.say("systemctl is-active keepalived || true") == "inactive\n"

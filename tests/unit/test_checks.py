@@ -83,7 +83,7 @@ SORRY = {"address": "198.51.100.99"}
         (service({"path": "/a"}), "check.path", "a check of type tcp has only port, interval"),
         (service({"type": "http"}, {"command": "/bin/a"}), "servers[0].check.command", "a check of type http has only port, path"),
         (service({"type": "http"}, {"type": "tcp", "path": "/a"}), "servers[0].check.path", "a check of type tcp has only"),
-        (service({"port": 80}, fwmark=7), "check.port", "nothing is checked with type none"),
+        (service({"port": 80}, fwmark=7), "check.port", "with type none nothing is checked"),
         (service(None, None, {"type": "none", "delay": 1}), "servers[1].check.delay", "nothing is checked"),
         (service({"type": "dns"}), "check.name", "a check of type dns needs it"),
         (service({"type": "dns"}, {"port": 1}), "servers[0].check.name", "needs it"),
@@ -106,8 +106,8 @@ SORRY = {"address": "198.51.100.99"}
         (service(quorum=0), "quorum", "1 to"),
         (service(max_unhealthy=0), "max_unhealthy", "1 to 100"),
         (service(max_unhealthy=101), "max_unhealthy", "1 to 100"),
-        (service(max_unhealthy=50, quorum=1), "max_unhealthy", "quorum says otherwise"),
-        (service(max_unhealthy=50, sorry_server=SORRY), "max_unhealthy", "sorry_server says otherwise"),
+        (service(max_unhealthy=50, quorum=1), "max_unhealthy", "quorum also defines"),
+        (service(max_unhealthy=50, sorry_server=SORRY), "max_unhealthy", "sorry_server also defines"),
         (service(sorry_server={"address": "web"}), "sorry_server.address", "literal"),
         (service(sorry_server={"address": "198.51.100.99", "port": 81}), "sorry_server.port", "needs nat"),
         (service(sorry_server={"address": "2001:db8::1"}), "sorry_server.address", "family"),
@@ -138,7 +138,7 @@ def test_what_only_keepalived_cannot_hold():
     local = service(servers=[{"address": "198.51.100.11", "forward_method": "local"}])
     assert services_problems([local]) == []
     (problem,) = services_problems([local], health="keepalived")
-    assert problem.startswith("director_services[0].servers[0].forward_method: 'local': keepalived knows only")
+    assert problem.startswith("director_services[0].servers[0].forward_method: 'local': keepalived supports only")
     assert services_problems([service()], health="keepalived") == []
     assert services_problems([], allow_empty=True, health="keepalived") == []
     (problem,) = services_problems([service()], health="ldirectord")

@@ -200,12 +200,12 @@ def test_a_command_and_the_reader_that_it_ends():
 @pytest.mark.parametrize(
     ("wrong", "option", "part"),
     [
-        (service(scheduler="none"), "scheduler: 'none'", "knows only rr, wrr"),
+        (service(scheduler="none"), "scheduler: 'none'", "supports only rr, wrr"),
         (service(persistence_engine="sip"), "persistence_engine: 'sip'", "set persistence_timeout"),
         (service(servers=None), "servers: []", "at least one"),
         (service(servers=[]), "servers: []", "at least one"),
         (service({"address": "198.51.100.11", "weight": 0}), "servers: 0", "all have weight 0"),
-        (service({"address": "198.51.100.11", "weight": 100001}), "servers[0].weight: 100001", "100000 at most"),
+        (service({"address": "198.51.100.11", "weight": 100001}), "servers[0].weight: 100001", "up to weight 100000"),
         (service({"address": "198.51.100.12", "forward_method": "local"}), "servers[0].forward_method: 'local'", "nat, dr and tun"),
         (service(quorum=2), "quorum: 2", "have weight 1"),
         (service(sorry_server={"address": "198.51.100.9", "forward_method": "local"}), "sorry_server.forward_method: 'local'", "nat, dr and tun"),
@@ -226,11 +226,11 @@ def test_what_keepalived_cannot_hold(wrong, option, part):
         ("text", {}, "expected a list of services, got str"),
         ({}, {}, "expected a list of services, got dict"),
         ([], {}, "nothing to do"),
-        ([WEB], {"checks": False}, "checks: False: without checks and failover"),
+        ([WEB], {"checks": False}, "checks: False: set checks to true or give failover"),
         ([{"address": "203.0.113.80", "prot": 80}], {}, "prot"),
         ([WEB], {"failover": {"interface": "eth0"}}, "priority"),
         ([WEB], {"version": "2.3"}, "version: '2.3': give a version of keepalived"),
-        ([WEB], {"version": "2.2.4"}, "keepalived is 2.2.4; it has to be 2.2.7 or newer"),
+        ([WEB], {"version": "2.2.4"}, "keepalived is 2.2.4; version 2.2.7 or newer is required"),
         ([WEB, WEB], {}, "services[1].address: 'tcp 203.0.113.80:80': this service is listed twice"),
     ],
 )

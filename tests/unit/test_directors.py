@@ -101,7 +101,7 @@ def test_no_unknown_option():
         ({"peers": ["other"]}, "director_vrrp_peers[0]: 'other': "),
         ({"sync": {"sync_id": 256}}, "director_vrrp_sync.sync_id: 256: "),
         ({"back_interface": "eth1"}, "director_vrrp_gateways: []: "),
-        ({"addresses": []}, "director_vips: []: VRRP needs an address that it moves"),
+        ({"addresses": []}, "director_vips: []: VRRP needs addresses to move"),
         ({"router_id": "many"}, "'router_id'"),
     ],
 )

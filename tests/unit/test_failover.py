@@ -135,14 +135,14 @@ def test_settings(failover, expected):
         ({"advert_interval": 41}, "advert_interval: 41.0", "0.05 to 40"),
         ({"advert_interval": 0.255}, "advert_interval: 0.255", "steps of 0.01"),
         ({"preempt_delay": 1001}, "preempt_delay: 1001", "0 to 1000"),
-        ({"preempt": False, "preempt_delay": 1}, "preempt_delay: 1", "waits for nothing"),
+        ({"preempt": False, "preempt_delay": 1}, "preempt_delay: 1", "has no effect"),
         ({"preempt": False, "handover_file": "/a"}, "preempt: False", "handover_file has no effect"),
         ({"interface": "eth0 {"}, "interface: 'eth0 {'", "network interface"),
-        ({"interface": "eth0!"}, "interface: 'eth0!'", "only letters"),
-        ({"back_interface": "eth0", "gateways": ["198.51.100.1"]}, "back_interface: 'eth0'", "of its own"),
+        ({"interface": "eth0!"}, "interface: 'eth0!'", "names of letters"),
+        ({"back_interface": "eth0", "gateways": ["198.51.100.1"]}, "back_interface: 'eth0'", "other than that of the front"),
         ({"back_interface": "a" * 16, "gateways": ["198.51.100.1"]}, "back_interface: 'aaaaaaaaaaaaaaaa'", "15 characters"),
         ({"back_interface": "eth1"}, "gateways: []", "at least one"),
-        ({"back_peers": ["198.51.100.3"]}, "back_peers: ['198.51.100.3']", "give back_interface"),
+        ({"back_peers": ["198.51.100.3"]}, "back_peers: ['198.51.100.3']", "needs back_interface"),
         ({"peers": ["other"]}, "peers[0]: 'other'", "literal"),
         ({"source_address": "me"}, "source_address: 'me'", "literal"),
         ({"peers": ["203.0.113.3", "2001:db8::3"]}, "peers: ['203.0.113.3', '2001:db8::3']", "one address family"),
@@ -152,10 +152,10 @@ def test_settings(failover, expected):
         ({"addresses": ["203.0.113.80", "web"]}, "addresses[1]: 'web'", "literal"),
         ({"addresses": ["203.0.113.80", {"address": "203.0.113.80", "prefix_length": 24}]}, "addresses[1].address: '203.0.113.80'", "twice"),
         ({"gateways": ["203.0.113.9"]}, "gateways[0]: '203.0.113.9'", "twice"),
-        ({"addresses": [{"address": "203.0.113.80", "interface": "a#b"}]}, "addresses[0].interface: 'a#b'", "only letters"),
+        ({"addresses": [{"address": "203.0.113.80", "interface": "a#b"}]}, "addresses[0].interface: 'a#b'", "names of letters"),
         ({"addresses": [{"address": "203.0.113.80", "prefix_length": 33}]}, "addresses[0].prefix_length: 33", "1 to 32"),
         ({"sync": {"interface": "eth1", "sync_id": 256}}, "sync.sync_id: 256", "0 to 255"),
-        ({"sync": {"interface": "eth$"}}, "sync.interface: 'eth$'", "only letters"),
+        ({"sync": {"interface": "eth$"}}, "sync.interface: 'eth$'", "names of letters"),
         ({"handover_file": "run/x"}, "handover_file: 'run/x'", "absolute path"),
         ({"handover_file": "/a b"}, "handover_file: '/a b'", "absolute path"),
     ],
@@ -181,9 +181,9 @@ def test_versions():
     assert _version.parse("Keepalived v2.3.3 (03/30,2025)\n\nCopyright(C) ...\n") == (2, 3, 3)
     assert _version.parse("a warning\nKeepalived v10.0.12 (git)") == (10, 0, 12)
     assert _version.text((2, 3, 3)) == "2.3.3"
-    with pytest.raises(IpvsError, match="does not say which version it is: command not found"):
+    with pytest.raises(IpvsError, match="does not report its version: command not found"):
         _version.parse("command not found\n")
-    with pytest.raises(IpvsError, match="keepalived is 2.2.4; it has to be 2.2.7 or newer"):
+    with pytest.raises(IpvsError, match="keepalived is 2.2.4; version 2.2.7 or newer is required"):
         _version.parse("Keepalived v2.2.4 (08/21,2021)")
 
 

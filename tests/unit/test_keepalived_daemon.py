@@ -251,7 +251,7 @@ class TestReload:
     def test_the_old_configuration_stays(self, machine):
         machine.process(10, 1, PARENT)
         machine.process(11, 10, CHECKER, write=self.OLD)
-        with pytest.raises(IpvsError, match="goes on with the old one"):
+        with pytest.raises(IpvsError, match="still uses the old one"):
             self.reload(machine)
 
     def test_a_child_that_is_started_for_it(self, machine):
@@ -264,7 +264,7 @@ class TestReload:
         machine.process(10, 1, PARENT)
         machine.process(11, 10, CHECKER, write=self.NEW)
         machine.on_signal[10] = lambda number: None
-        with pytest.raises(IpvsError, match="goes on with the old one"):
+        with pytest.raises(IpvsError, match="still uses the old one"):
             self.reload(machine, vrrp=True)
 
     def test_a_child_that_is_started_again(self, machine):
@@ -281,7 +281,7 @@ class TestReload:
     def test_it_ends(self, machine):
         machine.process(10, 1, PARENT)
         machine.on_signal[10] = lambda number: (machine.root / "10/exe").unlink()
-        with pytest.raises(IpvsError, match=r"process 10\) ended when it was to take up"):
+        with pytest.raises(IpvsError, match=r"process 10\) ended while it loaded"):
             self.reload(machine)
 
     def test_it_does_not_run(self, machine):

@@ -91,7 +91,7 @@ def test_a_failure_brings_the_first_configuration_back(node, monkeypatch, failin
 
     monkeypatch.setattr(_daemon, "reload", fails_once)
     before = node.files()
-    with pytest.raises(IpvsError, match="nobody took it. The former configuration is back"):
+    with pytest.raises(IpvsError, match="nobody took it. The former configuration is restored"):
         node.manage(services=services(FIRST), drain_timeout=5)
     assert node.files() == before and node.loaded == node.former
 

@@ -127,7 +127,7 @@ def test_without_keepalived(node):
     done = node.manage(check=True, services=services(FIRST))
     assert done.values["version"] is None and "not installed yet" in node.warnings[0]
     node.version = "2.2.4"
-    assert "has to be 2.2.7 or newer" in node.fails(services=services(FIRST))
+    assert "version 2.2.7 or newer is required" in node.fails(services=services(FIRST))
 
 
 def test_the_program_that_holds_a_share(node, monkeypatch):
@@ -199,7 +199,7 @@ def test_the_way_back_where_it_goes_on(node):
     node.starts(services=services(FIRST))
     node.fault = "it has not taken it up"
     message = node.fails(services=services(SECOND), failover=FAILOVER)
-    assert message == "it has not taken it up. The former configuration is back, and keepalived works by it."
+    assert message == "it has not taken it up. The former configuration is restored, and keepalived works by it."
     assert node.loaded == node.named() == node.former
 
 
@@ -210,13 +210,13 @@ def test_the_way_back_where_it_works_by_the_new_one(node, monkeypatch):
         raise IpvsError("the table")
 
     monkeypatch.setattr(_use, "_align", align)
-    assert "The former configuration is back, and keepalived works by it." in node.fails(services=services(SECOND))
+    assert "The former configuration is restored, and keepalived works by it." in node.fails(services=services(SECOND))
     assert node.done == ["test", "reload", "reload"] and node.loaded == node.former
 
 
 def test_the_way_back_where_it_was_not_running(node):
     node.fault = "it does not start"
-    assert node.fails(services=services(FIRST)).endswith("The former configuration is back.")
+    assert node.fails(services=services(FIRST)).endswith("The former configuration is restored.")
     assert not node.enabled and node.processes is None and "systemctl stop keepalived.service" in node.done
 
 
@@ -243,7 +243,7 @@ def test_what_cannot_be_put_back_is_said(node, monkeypatch):
     monkeypatch.setattr(_daemon, "reload", crash)
     with pytest.raises(IpvsError) as failure:
         node.manage(services=services(SECOND))
-    assert failure.value.details["not_undone"] == ["keepalived has ended, and nothing here could start it again"] and failure.value.details["changed"]
+    assert failure.value.details["not_undone"] == ["keepalived has ended and could not be started again"] and failure.value.details["changed"]
 
 
 def test_a_child_that_is_another_one_afterwards(node, monkeypatch):

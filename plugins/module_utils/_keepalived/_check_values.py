@@ -58,9 +58,9 @@ def host(value, option):
 def name(value, option):
     """A name of the DNS."""
     if len(value) > 253 or not _NAME.match(value):
-        raise OptionError(option, value, "give a name that the servers are asked for, such as www.example.com")
+        raise OptionError(option, value, "give a name to look up, such as www.example.com")
     if value[1:2] == ".":
-        raise OptionError(option, value, "keepalived takes a name whose first part is one character for one with an empty part; ask for another")
+        raise OptionError(option, value, "keepalived misreads a name whose first label is a single character; give another name")
     return value
 
 
@@ -78,7 +78,7 @@ def status(values, option):
         if not found or int(found.group(1)) > int(found.group(2) or 599):
             raise OptionError(option, value, "give status codes from 100 to 599, or ranges of them such as 200-299")
     if not 1 <= len(values) <= 100:
-        raise OptionError(option, list(values), "give 1 to 100 status codes or ranges, or leave the option out for 200-299")
+        raise OptionError(option, list(values), "give 1 to 100 status codes or ranges, or omit the option for 200-299")
     return tuple(values)
 
 
@@ -102,7 +102,7 @@ def text(value, option):
             option,
             value,
             r"use no escapes but \d \D \w \W \s \S \b \B \A \n \r \t \f \v \xHH \1 and escaped punctuation, no groups but (...), (?:...), "
-            "(?=...), (?!...), (?<=...), (?<!...) and (?i) with i, m or s, and no [:class:]: PCRE2 and Python read others differently",
+            "(?=...), (?!...), (?<=...), (?<!...) and (?i) with i, m or s, and no [:class:]: PCRE2 and Python interpret others differently",
         )
     total = 1
     for low, comma, high in _REPEATS.findall(bare):

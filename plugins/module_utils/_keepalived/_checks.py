@@ -124,7 +124,7 @@ def _check(base, own, default, server, path):
         if name not in merged:
             raise OptionError("%scheck.%s" % (path, name), None, "a check of type %s needs it" % kind)
     if "port" in used and not merged.setdefault("port", server.port):
-        raise OptionError("%scheck.port" % path, None, "the server %s has no port that could be checked; give one" % server.address)
+        raise OptionError("%scheck.port" % path, None, "the server %s has no port to check; give one" % server.address)
     if kind == "script" and merged.get("timeout", 1) != int(merged.get("timeout", 1)):
         raise OptionError("%scheck.timeout" % path, merged["timeout"], "a script's timeout is a whole number of seconds")
     return Check(kind, **merged)
@@ -135,7 +135,7 @@ def _check_used(given, kind, path):
         if name != "type" and name not in _USED[kind]:
             option = "%scheck.%s" % (path, name)
             if kind == "none":
-                raise OptionError(option, value, "nothing is checked with type none, which a service that is not TCP has unless you give one")
+                raise OptionError(option, value, "with type none nothing is checked; none is the default of a service that is not TCP")
             raise OptionError(option, value, "a check of type %s has only %s" % (kind, ", ".join(_USED[kind])))
 
 
@@ -157,6 +157,6 @@ def _limits(options, path):
         for other in ("quorum", "sorry_server"):
             if options.get(other) is not None:
                 raise OptionError(
-                    path + "max_unhealthy", share, "%s says otherwise what follows when too many servers fail; give one of them" % other
+                    path + "max_unhealthy", share, "%s also defines what happens when too many servers fail; set only one of them" % other
                 )
     return quorum or 1, share

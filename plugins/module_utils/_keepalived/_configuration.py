@@ -44,7 +44,7 @@ def configuration(services, failover=None, version=_version.OLDEST, path="servic
         if failover and failover.sync:
             _check_sync(entry, where)
     if not entries and not failover:
-        raise OptionError(path, services, "give services to check, or settings of failover: keepalived would have nothing to do")
+        raise OptionError(path, services, "give services to check, or failover settings: keepalived would have nothing to do")
     lines = list(_render([_globals(pools, failover, version)]))
     if failover:
         lines += _render(_vrrp(failover))
@@ -86,21 +86,21 @@ def _check_service(entry, pool, path):
     """Raise OptionError for what IPVS takes and keepalived does not. ``entry``: a whole Entry; ``pool``: its Pool."""
     service, servers = entry
     if service.scheduler not in SCHEDULERS:
-        raise OptionError(path + "scheduler", service.scheduler, "keepalived knows only %s" % ", ".join(SCHEDULERS))
+        raise OptionError(path + "scheduler", service.scheduler, "keepalived supports only %s" % ", ".join(SCHEDULERS))
     if service.persistence_engine and not service.persistence_timeout:
         raise OptionError(
-            path + "persistence_engine", service.persistence_engine, "keepalived forgets an engine without persistence; set persistence_timeout"
+            path + "persistence_engine", service.persistence_engine, "keepalived ignores an engine without persistence; set persistence_timeout"
         )
     if not servers:
-        raise OptionError(path + "servers", [], "keepalived takes no service without servers; give at least one")
+        raise OptionError(path + "servers", [], "keepalived rejects a service without servers; give at least one")
     for index, server in enumerate(servers.values()):
         where = "%sservers[%d]." % (path, index)
         _check_server(server, service.id, where)
         if server.weight > -_drain_files.DRAINED:
-            raise OptionError(where + "weight", server.weight, "keepalived can drain a server of weight %d at most" % -_drain_files.DRAINED)
+            raise OptionError(where + "weight", server.weight, "keepalived can drain a server only up to weight %d" % -_drain_files.DRAINED)
     weight = sum(server.weight for server in servers.values())
     if not weight:
-        raise OptionError(path + "servers", 0, "keepalived takes no service whose servers all have weight 0; drain them instead")
+        raise OptionError(path + "servers", 0, "keepalived rejects a service whose servers all have weight 0; drain them instead")
     if pool.quorum > weight:
         raise OptionError(path + "quorum", pool.quorum, "all servers together have weight %d" % weight)
     if pool.sorry_server:
@@ -111,7 +111,7 @@ def _check_service(entry, pool, path):
 
 def _check_server(server, service, path):
     if server.forward_method == "local":
-        raise OptionError(path + "forward_method", "local", "keepalived knows only nat, dr and tun")
+        raise OptionError(path + "forward_method", "local", "keepalived supports only nat, dr and tun")
     if service.fwmark and server.forward_method != "nat" and server.id.port:
         raise OptionError(
             path + "port",
@@ -127,7 +127,7 @@ def _check_sync(entry, path):
             raise OptionError(
                 "%sservers[%d].address" % (path, index),
                 server.address,
-                "the kernel runs no sync daemon beside a service with a server of the other address family; leave out failover.sync",
+                "the kernel runs no sync daemon beside a service with a server of the other address family; omit failover.sync",
             )
 
 

@@ -118,21 +118,21 @@ def reload(netns, context, router_id, checker, vrrp):
     """
     before = find(netns, context)
     if not before:
-        raise IpvsError("keepalived does not run, so it cannot take up its configuration")
+        raise IpvsError("keepalived does not run, so it cannot load its configuration")
     os.kill(before.parent, signal.SIGHUP)
     end = time.monotonic() + PATIENCE
     processes = before
     while True:
         known, processes = {None, *before, *processes}, find(netns, context)
         if not processes or processes.parent != before.parent:
-            raise IpvsError("keepalived (process %d) ended when it was to take up its configuration: journalctl -u keepalived" % before.parent)
+            raise IpvsError("keepalived (process %d) ended while it loaded its configuration: journalctl -u keepalived" % before.parent)
         # A child that is new may be about to become another program.
         if known.issuperset(processes) and bool(processes.checker) >= checker and bool(processes.vrrp) >= vrrp:
             if works_by(processes) == {router_id}:
                 return processes
         if time.monotonic() > end:
             raise IpvsError(
-                "keepalived (process %d) has not taken up its configuration within %d seconds and goes on with the old one: "
+                "keepalived (process %d) has not loaded its configuration within %d seconds and still uses the old one: "
                 "journalctl -u keepalived" % (before.parent, PATIENCE)
             )
         time.sleep(_LOOK)

@@ -42,7 +42,7 @@ def _check_member(names, name, option):
 def _priority(index, count):
     step = min(STEP, _SPAN // max(count - 1, 1))
     if not step:
-        raise OptionError("priority", None, "with more than %d directors there is none for each; give it" % (_SPAN + 1))
+        raise OptionError("priority", None, "with more than %d directors, not everyone has a value of its own; set it" % (_SPAN + 1))
     return HIGHEST - index * step
 
 

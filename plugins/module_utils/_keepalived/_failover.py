@@ -109,7 +109,7 @@ def failover(options, services=(), path="failover"):
     given = {name: value for name, value in options.items() if value is not None}
     where = path + "."
     if "interface" not in given:
-        raise OptionError(where + "interface", None, "give the interface of VRRP: only on the node it follows from source_address")
+        raise OptionError(where + "interface", None, "give the interface of VRRP: it can be derived from source_address only on the node")
     router_id = given.setdefault("router_id", DEFAULT_ROUTER_ID)
     _checks.in_range(router_id, 1, 255, where + "router_id", "a virtual router ID")
     _checks.in_range(given["priority"], 1, 254, where + "priority", "a priority")
@@ -122,19 +122,19 @@ def failover(options, services=(), path="failover"):
         instances.append(_instance(_BACK, given, back, where))
         if given["back_interface"] == given["interface"]:
             raise OptionError(
-                where + "back_interface", given["interface"], "the back needs an interface of its own; leave it out if it is the front's"
+                where + "back_interface", given["interface"], "give an interface other than that of the front, or omit it"
             )
     elif "back_peers" in given:
-        raise OptionError(where + "back_peers", given["back_peers"], "only a back has peers of its own; give back_interface")
+        raise OptionError(where + "back_peers", given["back_peers"], "back_peers needs back_interface; give it")
     return Failover(tuple(instances), _sync(given, router_id, where + "sync."), _handover_file(given, where))
 
 
 def _preempt_delay(given, where):
     if not given.get("preempt", True):
         if "preempt_delay" in given:
-            raise OptionError(where + "preempt_delay", given["preempt_delay"], "a director that does not preempt waits for nothing")
+            raise OptionError(where + "preempt_delay", given["preempt_delay"], "without preempt, preempt_delay has no effect; omit it")
         if "handover_file" in given:
-            raise OptionError(where + "preempt", False, "without preempt no director takes over by priority, so handover_file has no effect")
+            raise OptionError(where + "preempt", False, "without preempt, no director takes over by priority, so handover_file has no effect; omit it")
         return None
     delay = given.get("preempt_delay", DEFAULT_PREEMPT_DELAY)
     _checks.in_range(delay, 0, 1000, where + "preempt_delay", "a number of seconds")
@@ -148,7 +148,7 @@ def _places(given, services, path):
     seen = set()
     for place in front + back:
         if place.address in seen:
-            raise OptionError("%s.%s" % (path, place.option), place.address, "this address stands in the lists twice; give each once")
+            raise OptionError("%s.%s" % (path, place.option), place.address, "this address is listed twice; list each address once")
         seen.add(place.address)
     if "back_interface" not in given:
         return front + back, []
@@ -174,7 +174,7 @@ def _instance(side, given, places, where):
     """The Instance of one _Side. ``places``: [Place] that move there."""
     interface = _interface(given[side.interface], where + side.interface)
     if not places:
-        raise OptionError(where + side.places, [], "VRRP needs an address that it moves; give at least one")
+        raise OptionError(where + side.places, [], "VRRP needs addresses to move; give at least one")
     peers = tuple(
         _literals.normal_address(peer, "%s%s[%d]" % (where, side.peers, index)) for index, peer in enumerate(given.get(side.peers, ()))
     )
@@ -208,7 +208,7 @@ def _instance(side, given, places, where):
 def _interface(name, option):
     _addresses.check_interface(name, option)
     if not _INTERFACE.match(name):
-        raise OptionError(option, name, "keepalived takes interfaces whose names have only letters, digits and _.@+=-")
+        raise OptionError(option, name, "keepalived supports only interface names of letters, digits and _.@+=-")
     return name
 
 

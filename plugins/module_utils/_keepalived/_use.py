@@ -137,7 +137,7 @@ def _start(wish, context):
     _units.start(wish.unit, context)
     if not _comes_to(lambda processes: _is_whole(wish, processes) and _is_settled(processes), context):
         if not _comes_to(lambda processes: _is_whole(wish, processes), context):
-            raise IpvsError("keepalived was started and does not work by its configuration: journalctl -u %s" % wish.unit)
+            raise IpvsError("keepalived was started and does not use its configuration: journalctl -u %s" % wish.unit)
         context.warn("some servers have not been checked within %d seconds; they get no connections until they are" % _daemon.PATIENCE)
     return _daemon.find(None, context)
 
@@ -217,8 +217,8 @@ def _undone(error, wish, work, started, context):
     details = dict(getattr(error, "details", {}))
     text = str(error) if isinstance(error, IpvsError) else "%s: %s" % (type(error).__name__, error)
     if left:
-        return IpvsError("%s. Going back to the former configuration failed: %s" % (text, "; ".join(left)), **dict(details, changed=True, not_undone=left))
-    return IpvsError("%s. The former configuration is back%s." % (text, ", and keepalived works by it" if work.processes else ""), **details)
+        return IpvsError("%s. Restoring the former configuration failed: %s" % (text, "; ".join(left)), **dict(details, changed=True, not_undone=left))
+    return IpvsError("%s. The former configuration is restored%s." % (text, ", and keepalived works by it" if work.processes else ""), **details)
 
 
 def _bring_back(wish, work, started, context):
@@ -235,10 +235,10 @@ def _bring_back(wish, work, started, context):
         _daemon.reload(None, context, names[0], bool(work.processes.checker), bool(work.processes.vrrp))
         return
     if not _units.running():
-        raise IpvsError("keepalived has ended, and nothing here could start it again")
+        raise IpvsError("keepalived has ended and could not be started again")
     _units.start(wish.unit, context)
     if not _comes_to(lambda processes: _daemon.works_by(processes) == work.names, context):
-        raise IpvsError("keepalived was started again and does not work by its former configuration: journalctl -u %s" % wish.unit)
+        raise IpvsError("keepalived was started again and does not use its former configuration: journalctl -u %s" % wish.unit)
 
 
 def give_up(changes, drain_files, processes, unit, kept, context):

@@ -37,7 +37,7 @@ _UNIT = re.compile(r"[A-Za-z0-9_.@:-]+\Z")
 def manage_keepalived(options, context):
     """The configuration of keepalived, and keepalived at work by it."""
     if not _UNIT.match(options["service"]):
-        raise OptionError("service", options["service"], "give the name of a unit of systemd, such as keepalived")
+        raise OptionError("service", options["service"], "give the name of a systemd unit, such as keepalived")
     unit = options["service"] if options["service"].endswith(".service") else options["service"] + ".service"
     kept = frozenset(place.address for place in _addresses.wished(options["keep_addresses"], "keep_addresses"))
     if options["state"] == "absent":
@@ -74,7 +74,7 @@ def _present(options, unit, kept, context):
         names=_daemon.works_by(processes) if processes else set(),
     )
     if processes and processes.checker and not table:
-        raise OptionError("checks", options["checks"], "keepalived checks services now, and would remove them from the table; end it first by state=absent")
+        raise OptionError("checks", options["checks"], "keepalived checks services now, and would remove them from the table; end it first with state=absent")
     if work.files or work.names != {name}:
         if version:
             _try(text, services, version, context)
@@ -142,7 +142,7 @@ def _known_version(processes, context):
 def _refuse_foreign(found, options):
     if (found.text or "").strip() and not _generation.is_ours(found.text) and not options["replace"]:
         raise IpvsError(
-            "%s was not written by this module, and nothing of it would be kept. Move what you need into services and failover, look at the "
+            "%s was not written by this module, and would be lost. Move what you need into services and failover, look at the "
             "rest with --diff, and set replace=true" % found.path
         )
 
@@ -159,7 +159,7 @@ def _try(text, services, version, context):
     if _version.commands_end_its_test(version) and "misc_path" in text:
         problems = [problem for problem in problems if problem not in ("exit status -15", "exit status 143")]
     if problems:
-        raise IpvsError("keepalived does not take this configuration, and nothing was changed: %s" % " / ".join(problems), problems=problems)
+        raise IpvsError("keepalived rejects this configuration, and nothing was changed: %s" % " / ".join(problems), problems=problems)
 
 
 def _refuse_crash(found, text, version, work):
@@ -169,7 +169,7 @@ def _refuse_crash(found, text, version, work):
     lost = _generation.lost_sorry_servers(found.text or "", text)
     if lost and not all(service.quorum_up for service in _state.services(_daemon.checker_data(work.processes))):
         raise IpvsError(
-            "keepalived %s crashes when a sorry server that is in use is taken away or changed: that of %s may be. Wait until the servers of "
+            "keepalived %s crashes when a sorry server in use is deleted or changed, and that of %s may be in use. Wait until the servers of "
             "the service are back, or update keepalived to 2.3.4" % (_version.text(version), ", ".join(service for service, _server in lost))
         )
 
@@ -177,7 +177,7 @@ def _refuse_crash(found, text, version, work):
 def _absent(path, unit, kept, context):
     found = _own_files.read(path)
     if found.text is not None and not _generation.is_ours(found.text):
-        context.warn("%s was not written by this module: it stays, and keepalived too" % path)
+        context.warn("%s was not written by this module: it stays, and keepalived keeps running" % path)
         return _answer(path, unit, None, [], [], context)
     changes = _own_files.plan([_own_files.File(path, None)] + _unit_file.no_files(unit) + _guard_files.files({}, {}))
     ours = found.text is not None

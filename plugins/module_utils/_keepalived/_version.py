@@ -23,10 +23,10 @@ def parse(printed):
     """The version, a tuple of three numbers, in what ``keepalived --version`` prints. Raises IpvsError."""
     found = _PRINTED.search(printed)
     if not found:
-        raise IpvsError("keepalived does not say which version it is: %.200s" % printed.strip())
+        raise IpvsError("keepalived does not report its version: %.200s" % printed.strip())
     version = tuple(int(number) for number in found.groups())
     if version < OLDEST:
-        raise IpvsError("keepalived is %s; it has to be %s or newer" % (text(version), text(OLDEST)))
+        raise IpvsError("keepalived is %s; version %s or newer is required" % (text(version), text(OLDEST)))
     return version
 
 
