@@ -144,7 +144,7 @@ def _on(interface, addresses, services):
     """Addresses as a list of dicts that name their interface."""
     if addresses is None:
         addresses = list(dict.fromkeys(service["address"] for service in services if service.get("address")))
-    places = _addresses.wished(addresses)
+    places = _addresses.parsed(addresses)
     return [{"address": place.address, "prefix_length": place.prefix_length, "interface": place.interface or interface} for place in places]
 
 

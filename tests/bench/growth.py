@@ -35,7 +35,7 @@ def measure_module(size):
     arguments = {"services": services, "_ansible_remote_tmp": "/tmp", "_ansible_keep_remote_files": False}
     with measure.namespace():
         with _netlink.Kernel() as kernel:
-            kernel.apply(_plan.plan_present({}, _model.table_wish(services)).operations)
+            kernel.apply(_plan.plan_present({}, _model.desired_table(services)).operations)
         printed = child("module", text=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}))
     result, highest = [json.loads(line) for line in printed.splitlines() if line]
     if result["changed"]:
@@ -65,7 +65,7 @@ def be_module():
 
 def print_size(services, servers):
     size = tables.Size(int(services), int(servers))
-    wanted = _model.table_wish(tables.options(size))
+    wanted = _model.desired_table(tables.options(size))
     times = {"apply": [], "read": [], "nothing to do": []}
     for number in range(1 + _TIMES):
         # a new namespace each time: of servers that were deleted the kernel keeps a list for a while, and searches it

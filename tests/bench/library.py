@@ -34,8 +34,8 @@ def ours(services, clock):
 
     def whole(options, prune, operations):
         with _netlink.Kernel() as kernel:
-            wish = _model.table_wish(options)
-            done = reconcile(kernel, lambda kernel: kernel.read(), lambda table: _plan.plan_present(table, wish, prune, prune), False)
+            desired = _model.desired_table(options)
+            done = reconcile(kernel, lambda kernel: kernel.read(), lambda table: _plan.plan_present(table, desired, prune, prune), False)
         if len(done.operations) != operations:
             raise AssertionError(f"{len(done.operations)} operations instead of {operations}")
 

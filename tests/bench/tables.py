@@ -56,19 +56,19 @@ def change_one(services):
 
 def rules(services):
     """A table as the rules that ``ipvsadm -R`` reads, rendered as a template would: in the order of the list."""
-    operations = _plan.plan_present({}, _model.table_wish(services)).operations
+    operations = _plan.plan_present({}, _model.desired_table(services)).operations
     return "".join(_plan.command(operation).split(" ", 1)[1] + "\n" for operation in operations)
 
 
 def removal_rules(services):
     """The rules that remove these services."""
-    return "".join(f"-D {_rules.service_words(ident)}\n" for ident in _model.table_wish(services))
+    return "".join(f"-D {_rules.service_words(ident)}\n" for ident in _model.desired_table(services))
 
 
 def edit_command(services):
     """The ipvsadm command line, as words, that change_one() comes to."""
-    there = _plan.plan_present({}, _model.table_wish(services)).after
-    (operation,) = _plan.plan_present(there, _model.table_wish(change_one(services))).operations
+    there = _plan.plan_present({}, _model.desired_table(services)).after
+    (operation,) = _plan.plan_present(there, _model.desired_table(change_one(services))).operations
     return _plan.command(operation).split()
 
 

@@ -107,7 +107,7 @@ tables = st.lists(strategies.entries, min_size=2, max_size=4).map(lambda found: 
 def test_after_each_step_both_answer_the_same(kernel, data, table, number):
     fake = FakeKernel()
     start = [_plan.Operation(_plan.FLUSH, None, {}, None), _plan.Operation(_plan.SET_TIMEOUTS, None, DEFAULTS, DEFAULTS)]
-    start += _plan.plan_present({}, strategies.as_wish(table)).operations
+    start += _plan.plan_present({}, strategies.as_desired(table)).operations
     assert kernel.apply(start) == fake.apply(start) == [0] * len(start)
     for _number in range(number):
         step = data.draw(operations(fake.table))

@@ -31,7 +31,7 @@ def nat(address, **options):
     return {"address": address, "forward_method": "nat", **options}
 
 
-def wish():
+def desired():
     """Options whose plan holds every kind of operation on services and servers, ten in all."""
     return dict(
         services=[
@@ -55,7 +55,7 @@ def full(ipvs):
 
 def test_the_plan_itself(ipvs):
     ipvs.restore(BEFORE)
-    commands = ipvs.twice("ipvs_table", **wish())["commands"]
+    commands = ipvs.twice("ipvs_table", **desired())["commands"]
     assert [command.split()[1] for command in commands] == KINDS
 
 
@@ -82,7 +82,7 @@ def test_the_nth_operation_fails_for_every_n(ipvs, monkeypatch, batch):
         with monkeypatch.context() as patched:
             patched.setattr(_netlink, "_request", spoil(number))
             with pytest.raises(ModuleFailed) as failure:
-                ipvs.module("ipvs_table", **wish())
+                ipvs.module("ipvs_table", **desired())
         message = failure.value.result["msg"]
         assert ipvs.saved() == told, (number, message)
         assert full(ipvs) == before, (number, message)
@@ -101,7 +101,7 @@ def test_a_scheduler_that_only_the_kernel_knows_to_be_missing(ipvs, monkeypatch,
     ipvs.fill(BEFORE)
     before = full(ipvs)
     monkeypatch.setattr(_kmod, "state", lambda name: "unknown")  # as in a container, where the modules can't be seen
-    options = wish()
+    options = desired()
     result = ipvs.fails("ipvs_table", **dict(options, services=at(options["services"], number, {"scheduler": "nosuch"})))
     assert "scheduler: 'nosuch': there is no such scheduler" in result["msg"]
     assert "was undone" in result["msg"]
@@ -113,7 +113,7 @@ def test_an_engine_that_only_the_kernel_knows_to_be_missing(ipvs, monkeypatch):
     before = full(ipvs)
     genuine = _kmod.state
     monkeypatch.setattr(_kmod, "state", lambda name: "unknown" if "_pe_" in name else genuine(name))
-    options = wish()
+    options = desired()
     engine = {"persistence_engine": "http", "persistence_timeout": 60}
     result = ipvs.fails("ipvs_table", **dict(options, services=at(options["services"], 3, engine)))
     assert "persistence_engine: 'http': there is no such persistence engine. Linux has sip" in result["msg"]
@@ -124,7 +124,7 @@ def test_an_engine_that_only_the_kernel_knows_to_be_missing(ipvs, monkeypatch):
 def test_a_server_that_the_kernel_refuses(ipvs, position):
     ipvs.fill(BEFORE)
     before = full(ipvs)
-    options = wish()
+    options = desired()
     servers = [nat("198.51.100.11", weight=10), nat("198.51.100.13")]
     servers.insert(position, nat(REFUSED))
     result = ipvs.fails("ipvs_table", **dict(options, services=at(options["services"], 0, {"servers": servers})))
@@ -138,7 +138,7 @@ def test_mixed_families_while_a_sync_daemon_runs(ipvs):
     before = full(ipvs)
     ipvs.module("ipvs_sync_daemon", role="master", interface="lo")
     try:
-        options = wish()
+        options = desired()
         servers = [nat("198.51.100.11", weight=10), {"address": "2001:db8::11", "forward_method": "tun"}]
         result = ipvs.fails("ipvs_table", **dict(options, services=at(options["services"], 0, {"servers": servers})))
         assert "add server [2001:db8::11]:80" in result["msg"] and "sync daemon" in result["msg"]
@@ -151,7 +151,7 @@ def test_a_threshold_below_the_model(ipvs, monkeypatch):
     ipvs.fill(BEFORE)
     before = full(ipvs)
     monkeypatch.setattr(_model, "check_server", lambda *arguments: None)
-    options = wish()
+    options = desired()
     servers = [nat("198.51.100.11", weight=10), nat("198.51.100.13", upper_threshold=5, lower_threshold=10)]
     result = ipvs.fails("ipvs_table", **dict(options, services=at(options["services"], 0, {"servers": servers})))
     assert "ERANGE" in result["msg"]
@@ -215,7 +215,7 @@ def test_killed_in_the_middle_and_run_again(ipvs, monkeypatch, number):
     with monkeypatch.context() as patched:
         patched.setattr(_netlink, "_BATCH", 1)
         patched.setattr(_netlink.Kernel, "_send_batch", slow)
-        process = multiprocessing.get_context("fork").Process(target=ipvs.module, args=("ipvs_table",), kwargs=wish())
+        process = multiprocessing.get_context("fork").Process(target=ipvs.module, args=("ipvs_table",), kwargs=desired())
         process.start()
     for _done in range(number):
         assert os.read(told, 1) == b"."
@@ -223,10 +223,10 @@ def test_killed_in_the_middle_and_run_again(ipvs, monkeypatch, number):
     process.join()
     half = full(ipvs)
 
-    result = ipvs.twice("ipvs_table", **wish())
+    result = ipvs.twice("ipvs_table", **desired())
     assert len(result["commands"]) == len(KINDS) - number
     converged = full(ipvs)
     assert converged != half
     ipvs.fill(BEFORE)
-    ipvs.module("ipvs_table", **wish())
+    ipvs.module("ipvs_table", **desired())
     assert full(ipvs) == converged

@@ -80,7 +80,7 @@ def as_saved(table):
 
 def operations(before, after):
     """What makes one table of another, planned from its options as a task would have them."""
-    wanted = _model.table_wish([_model.entry_options(entry) for entry in after.values()])
+    wanted = _model.desired_table([_model.entry_options(entry) for entry in after.values()])
     return _plan.plan_present(before, wanted, lambda ident: True, lambda ident: True).operations
 
 
@@ -122,7 +122,7 @@ def test_thresholds_as_ipvsadm_lists_them(ipvsadm):
 @given(timeouts=rule_tables.timeouts)
 def test_timeouts_restored_by_ipvsadm(kernel, ipvsadm, timeouts):
     assert ipvsadm.restore("--set 900 120 300\n" + _rules.render_timeouts(timeouts))
-    expected = Timeouts(*[wish or default for wish, default in zip(timeouts, (900, 120, 300), strict=True)])
+    expected = Timeouts(*[desired or default for desired, default in zip(timeouts, (900, 120, 300), strict=True)])
     assert kernel.timeouts() == expected
     assert ipvsadm.tell("-L --timeout").split(": ")[1].split() == [str(seconds) for seconds in expected]
 

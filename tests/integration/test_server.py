@@ -156,14 +156,14 @@ def test_the_service_of_the_same_mark_in_the_other_family_is_not_touched(table):
 
 
 def test_without_its_service(ipvs):
-    wish = dict(SERVER, forward_method="nat", weight=3)
-    failed = ipvs.fails("ipvs_server", **wish)
+    desired = dict(SERVER, forward_method="nat", weight=3)
+    failed = ipvs.fails("ipvs_server", **desired)
     assert failed["msg"] == "service tcp 203.0.113.80:80: there is no such virtual service; create it first, with ipvs_service"
 
-    foretold = ipvs.module("ipvs_server", check=True, diff=True, **wish)
+    foretold = ipvs.module("ipvs_server", check=True, diff=True, **desired)
     assert foretold["changed"] and "an earlier task may create it" in foretold["warnings"][0]
     ipvs.fill("-A -t 203.0.113.80:80 -s rr\n")
-    done = ipvs.module("ipvs_server", **wish)
+    done = ipvs.module("ipvs_server", **desired)
     assert (foretold["server"], foretold["commands"]) == (done["server"], done["commands"])
 
 

@@ -153,13 +153,13 @@ def test_other_servers_stay_unless_purged(ipvs):
         "-a -t 203.0.113.80:80 -r 198.51.100.11:80 -m -w 1\n"
         "-a -t 203.0.113.80:80 -r 198.51.100.12:80 -m -w 10\n"
     )
-    wish = dict(WEB, servers=[{"address": "198.51.100.11", "weight": 10}])
-    kept = ipvs.twice("ipvs_service", **wish)
+    desired = dict(WEB, servers=[{"address": "198.51.100.11", "weight": 10}])
+    kept = ipvs.twice("ipvs_service", **desired)
     assert kept["commands"] == ["ipvsadm -e -t 203.0.113.80:80 -r 198.51.100.11:80 -m -w 10"]
     assert [server["weight"] for server in kept["service"]["servers"]] == [10, 10]
     assert not ipvs.twice("ipvs_service", **dict(WEB, servers=[]))["changed"]
 
-    purged = ipvs.twice("ipvs_service", **wish, purge_servers=True)
+    purged = ipvs.twice("ipvs_service", **desired, purge_servers=True)
     assert purged["commands"] == ["ipvsadm -d -t 203.0.113.80:80 -r 198.51.100.12:80"]
     assert ipvs.saved()[1:] == ["-a -t 203.0.113.80:80 -r 198.51.100.11:80 -m -w 10"]
     assert ipvs.module("ipvs_info")["services"] == [purged["service"]]

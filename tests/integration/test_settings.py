@@ -33,7 +33,7 @@ def daemons_of(ipvs):
 
 
 @pytest.mark.parametrize(
-    "wish, expected",
+    "desired, expected",
     [
         ({"tcp": 3600}, [3600, 120, 300]),
         ({"tcp_fin": 1}, [900, 1, 300]),
@@ -42,8 +42,8 @@ def daemons_of(ipvs):
     ],
     ids=str,
 )
-def test_timeouts(ipvs, wish, expected):
-    result = ipvs.twice("ipvs_timeouts", **wish)
+def test_timeouts(ipvs, desired, expected):
+    result = ipvs.twice("ipvs_timeouts", **desired)
     assert timeouts_of(ipvs) == expected == list(result["timeouts"].values())
     assert result["commands"] == ["ipvsadm --set %d %d %d" % tuple(expected)]
     assert result["diff"] == {"before": "--set 900 120 300\n", "after": "--set %d %d %d\n" % tuple(expected)}
@@ -52,8 +52,8 @@ def test_timeouts(ipvs, wish, expected):
 
 def test_timeouts_0_and_left_out_mean_keep(ipvs):
     ipvs.ipvsadm("--set", "100", "200", "300")
-    for wish in ({"tcp": 0}, {"tcp": 0, "tcp_fin": 0, "udp": 0}, {"udp": 300}):
-        assert not ipvs.twice("ipvs_timeouts", **wish)["changed"]
+    for desired in ({"tcp": 0}, {"tcp": 0, "tcp_fin": 0, "udp": 0}, {"udp": 300}):
+        assert not ipvs.twice("ipvs_timeouts", **desired)["changed"]
     ipvs.twice("ipvs_timeouts", tcp=0, tcp_fin=20)
     assert timeouts_of(ipvs) == [100, 20, 300]
 

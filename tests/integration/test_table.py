@@ -60,8 +60,8 @@ def test_a_whole_table(ipvs):
 def test_what_is_left_out_is_left_alone(ipvs):
     ipvs.fill(TABLE)
     before = ipvs.saved()
-    wish = [dict(WEB, servers=[{"address": "198.51.100.12"}]), dict(DNS), {"fwmark": 7, "servers": [{"address": "198.51.100.11"}]}]
-    assert not ipvs.twice("ipvs_table", services=wish)["changed"]
+    desired = [dict(WEB, servers=[{"address": "198.51.100.12"}]), dict(DNS), {"fwmark": 7, "servers": [{"address": "198.51.100.11"}]}]
+    assert not ipvs.twice("ipvs_table", services=desired)["changed"]
     assert ipvs.saved() == before
 
 
@@ -125,8 +125,8 @@ def test_prune_all(ipvs):
 def test_servers_are_purged_without_pruning_services(ipvs):
     ipvs.fill(TABLE)
     others = [line for line in ipvs.saved() if "203.0.113.80:80" not in line]
-    wish = [dict(WEB, servers=[{"address": "198.51.100.12"}]), DNS]
-    result = ipvs.twice("ipvs_table", services=wish, purge_servers=True)
+    desired = [dict(WEB, servers=[{"address": "198.51.100.12"}]), DNS]
+    result = ipvs.twice("ipvs_table", services=desired, purge_servers=True)
     assert result["commands"] == ["ipvsadm -d -t 203.0.113.80:80 -r 198.51.100.11:80"]
     assert [line for line in ipvs.saved() if "203.0.113.80:80" not in line] == others
     # and with rules, which always say which servers a service has
@@ -171,8 +171,8 @@ def test_prune_scope(ipvs, scope, gone):
 
 def test_pruning_services_says_nothing_of_servers(ipvs):
     ipvs.fill(TABLE)
-    wish = [dict(WEB, servers=[{"address": "198.51.100.13", "forward_method": "nat"}])]
-    ipvs.twice("ipvs_table", services=wish, prune=True)
+    desired = [dict(WEB, servers=[{"address": "198.51.100.13", "forward_method": "nat"}])]
+    ipvs.twice("ipvs_table", services=desired, prune=True)
     assert [line for line in ipvs.saved() if "-a -t 203" in line] == [
         "-a -t 203.0.113.80:80 -r 198.51.100.11:80 -m -w 1",
         "-a -t 203.0.113.80:80 -r 198.51.100.12:80 -m -w 0",
@@ -182,8 +182,8 @@ def test_pruning_services_says_nothing_of_servers(ipvs):
 
 def test_what_is_new_comes_first_and_removals_last(ipvs):
     ipvs.fill(TABLE)
-    wish = [dict(WEB, scheduler="wrr", servers=[{"address": "198.51.100.13"}]), {"fwmark": 9}]
-    result = ipvs.twice("ipvs_table", services=wish, purge_servers=True, prune=True)
+    desired = [dict(WEB, scheduler="wrr", servers=[{"address": "198.51.100.13"}]), {"fwmark": 9}]
+    result = ipvs.twice("ipvs_table", services=desired, purge_servers=True, prune=True)
     letters = "".join(command.split()[1][1] for command in result["commands"])
     assert letters == "A" + "Ea" + "dd" + "DDDDDD"
 
@@ -209,16 +209,16 @@ def keepalived(tmp_path):
 def test_prune_refuses_where_others_keep_services(ipvs, request, owner, words):
     ipvs.fill(TABLE)
     request.getfixturevalue(owner)
-    wish = dict(services=[WEB], prune=True)
+    desired = dict(services=[WEB], prune=True)
     for check in (True, False):
-        message = ipvs.fails("ipvs_table", check=check, **wish)["msg"]
+        message = ipvs.fails("ipvs_table", check=check, **desired)["msg"]
         assert words in message and "prune_scope" in message and "prune_force" in message
         assert "6 services" in message
     # removing nothing but servers, or nothing at all, is no reason
     assert not ipvs.module("ipvs_table", services=ipvs.module("ipvs_info")["services"], prune=True)["changed"]
-    ipvs.twice("ipvs_table", **wish, prune_scope={"fwmarks": ["150"]})
+    ipvs.twice("ipvs_table", **desired, prune_scope={"fwmarks": ["150"]})
     assert len(services_of(ipvs)) == 6
-    ipvs.twice("ipvs_table", **wish, prune_force=True)
+    ipvs.twice("ipvs_table", **desired, prune_force=True)
     assert services_of(ipvs) == ["-t 203.0.113.80:80"]
 
 
@@ -256,14 +256,14 @@ def test_absent(ipvs):
 
 def test_more_services_than_are_read_one_by_one(ipvs):
     servers = [{"address": "198.51.100.%d" % number, "forward_method": "nat"} for number in range(1, 5)]
-    wish = [{"address": "203.0.113.%d" % (number // 50), "port": 1000 + number, "servers": servers} for number in range(300)]
+    desired = [{"address": "203.0.113.%d" % (number // 50), "port": 1000 + number, "servers": servers} for number in range(300)]
     ipvs.restore("-A -f 1 -s rr\n")
-    result = ipvs.twice("ipvs_table", services=wish)
+    result = ipvs.twice("ipvs_table", services=desired)
     assert len(result["commands"]) == 1500
     info = ipvs.module("ipvs_info")["services"]
     assert len(info) == 301
     assert sorted(result["diff"]["after"].splitlines() + ["-A -f 1 -s rr"]) == ipvs.saved()
 
-    wish[150]["servers"] = [dict(servers[0], weight=7)]
-    one = ipvs.twice("ipvs_table", services=wish)
+    desired[150]["servers"] = [dict(servers[0], weight=7)]
+    one = ipvs.twice("ipvs_table", services=desired)
     assert one["commands"] == ["ipvsadm -e -t 203.0.113.3:1150 -r 198.51.100.1:1150 -m -w 7"]

@@ -23,7 +23,7 @@ RULES = """\
 -a -t [2001:db8::80]:80 -r [2001:db8::11]:80 -m -w 2
 -A -f 9 -s rr
 """
-WISH = {"services": [dict(SERVICE, servers=[nat("rs2"), {"address": "198.51.100.13", "forward_method": "nat"}])], "purge_servers": True}
+DESIRED = {"services": [dict(SERVICE, servers=[nat("rs2"), {"address": "198.51.100.13", "forward_method": "nat"}])], "purge_servers": True}
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_only_what_was_saved_goes(ipvs, file):
     file.write_text(RULES)  # not ours
     assert not ipvs.module("ipvs_table", services=[{"fwmark": 9}], prune_saved=True)["changed"]
     file.write_text(_saved.HEADER + RULES.replace("-A -f 9 -s rr\n", ""))
-    done = ipvs.twice("ipvs_table", **WISH, prune_saved=True)
+    done = ipvs.twice("ipvs_table", **DESIRED, prune_saved=True)
     assert [command.split(" ", 1)[1] for command in done["commands"]][-3:] == [
         "-d -t 203.0.113.80:80 -r 198.51.100.11:80", "-D -f 7 -6", "-D -t [2001:db8::80]:80",
     ]  # fmt: skip
@@ -51,7 +51,7 @@ def test_only_what_was_saved_goes(ipvs, file):
 
 def test_removals_in_a_second_task(ipvs):
     ipvs.fill(RULES)
-    everything = dict(WISH, prune=True, prune_force=True)
+    everything = dict(DESIRED, prune=True, prune_force=True)
     first = ipvs.module("ipvs_table", **everything, postpone_removals=True)
     assert len(ipvs.saved()) == 9 and len(first["commands"]) == 1 and len(first["postponed"]) == 4
     assert ipvs.module("ipvs_table", **everything)["commands"] == first["postponed"]
@@ -70,9 +70,9 @@ def test_connections_end_before_their_server_goes(ipvs):
         with Load(site) as load:
             start = time.monotonic()
             closing.start()
-            wish = {"services": [dict(SERVICE, servers=[nat("rs2")])], "purge_servers": True, "drain_timeout": 60}
-            foretold = ipvs.module("ipvs_table", check=True, diff=True, **wish)
-            done = ipvs.module("ipvs_table", diff=True, **wish)
+            desired = {"services": [dict(SERVICE, servers=[nat("rs2")])], "purge_servers": True, "drain_timeout": 60}
+            foretold = ipvs.module("ipvs_table", check=True, diff=True, **desired)
+            done = ipvs.module("ipvs_table", diff=True, **desired)
             assert time.monotonic() - start >= 2 and done.get("warnings") is None
         closing.join()
         for part in ("changed", "commands", "diff", "services", "leaving", "postponed"):
@@ -87,8 +87,8 @@ def test_a_connection_that_stays_keeps_nobody(ipvs):
     with Site() as site:
         ipvs.module("ipvs_service", **SERVICE, scheduler="rr", servers=[nat("rs1"), nat("rs2")])
         with site.connect(), site.connect():
-            wish = {"services": [dict(SERVICE, servers=[])], "purge_servers": True, "drain_timeout": 1}
-            done = ipvs.module("ipvs_table", **wish)
+            desired = {"services": [dict(SERVICE, servers=[])], "purge_servers": True, "drain_timeout": 1}
+            done = ipvs.module("ipvs_table", **desired)
         assert len(done["leaving"]["servers"]) == len(SERVERS)
         assert "drain_timeout: 1 seconds have passed and the servers that are no longer listed still had 2 active connections" in done["warnings"][0]
         assert ipvs.saved() == ["-A -t 203.0.113.80:80 -s rr"]

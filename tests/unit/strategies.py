@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Random tables of few services, so that two of them have much in common, and wishes that leave things out."""
+"""Random tables of few services, so that two of them have much in common, and desired ones that omit options."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ entries = service_ids.flatmap(rule_tables.entries)
 tables = st.lists(entries, max_size=3).map(lambda found: {entry.service.id: entry for entry in found})
 
 
-def wishes(whole):
+def all_desired(whole):
     """Objects like ``whole``, a Service or a Server, with some of the fields None: leave them alone."""
     return st.sets(st.sampled_from(whole._fields[1:])).map(lambda left_out: whole._replace(**{name: None for name in left_out}))
 
 
-def as_wish(table):
+def as_desired(table):
     """The Table as a user would ask for it, who doesn't speak of a tunnel where there is none."""
     nothing = {"tunnel_type": None, "tunnel_port": None, "tunnel_checksum": None}
     return {

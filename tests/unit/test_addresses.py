@@ -31,13 +31,13 @@ def placed(entries, default=None, routes=None):
         asked.extend(literals)
         return routes or {}
 
-    found = addresses.placed(addresses.wished(entries), default, LOCAL, NAMES, routes_to)
+    found = addresses.placed(addresses.parsed(entries), default, LOCAL, NAMES, routes_to)
     return [str(place) for place in found], asked
 
 
 def test_an_address_has_one_spelling_and_a_length():
     six = {"address": "2001:DB8:0::80", "prefix_length": 64, "interface": "eth0"}
-    found = addresses.wished(["203.0.113.80", six, {"address": "203.0.113.80", "prefix_length": "32"}])
+    found = addresses.parsed(["203.0.113.80", six, {"address": "203.0.113.80", "prefix_length": "32"}])
     assert [place[:3] for place in found] == [("203.0.113.80", 32, None), ("2001:db8::80", 64, "eth0")]
 
 
@@ -60,7 +60,7 @@ def test_an_address_has_one_spelling_and_a_length():
 )
 def test_what_is_no_address_is_refused(entry, told):
     with pytest.raises(OptionError) as failure:
-        addresses.wished(["203.0.113.99", entry])
+        addresses.parsed(["203.0.113.99", entry])
     assert all(part in str(failure.value) for part in told), failure.value
 
 
@@ -90,7 +90,7 @@ def test_an_interface_that_is_not_there_is_refused(entry, default, told):
 
 
 def test_the_file_says_what_waits_for_what():
-    places = addresses.wished([{"address": "203.0.113.80", "interface": "eth0"}])
+    places = addresses.parsed([{"address": "203.0.113.80", "interface": "eth0"}])
     parsed = [line.text for line in _network_lines.parse(addresses.render(places, ["table", "203.0.113.80"], True))]
     assert parsed == ["await table", "await 203.0.113.80", "address 203.0.113.80/32 dev eth0 announce"]
     assert [line.text for line in _network_lines.parse(addresses.render(places, [], False))] == ["address 203.0.113.80/32 dev eth0"]
@@ -135,5 +135,5 @@ def test_every_address_is_there_once(literals):
 
 def test_twenty_thousand_addresses():
     literals = [f"{ipaddress.ip_address('203.0.113.0') + number}" for number in range(10_000)] + [f"2001:DB8::{number:04x}" for number in range(1, 10_001)]
-    places = addresses.placed(addresses.wished(literals), "eth0", [], NAMES, None)
+    places = addresses.placed(addresses.parsed(literals), "eth0", [], NAMES, None)
     assert len(_network_lines.parse(addresses.render(places, ["table"], True))) == 20_001

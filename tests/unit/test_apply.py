@@ -15,7 +15,7 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import Ipvs
 
 from . import strategies
 from .fake_kernel import FakeKernel
-from .strategies import as_wish, few
+from .strategies import as_desired, few
 
 REASONS = [errno.EINVAL, errno.ERANGE, errno.ENOMEM, errno.EPERM]
 
@@ -26,7 +26,7 @@ def everything(_ident):
 
 def reconcile(kernel, wanted, check_mode=False, rollback=True):
     def plan(current):
-        return _plan.plan_present(current, as_wish(wanted), everything, everything)
+        return _plan.plan_present(current, as_desired(wanted), everything, everything)
 
     return _apply.reconcile(kernel, lambda kernel: kernel.read(), plan, check_mode, rollback)
 
@@ -98,7 +98,7 @@ def test_an_error_at_the_second_plan_undoes_the_first(error, rollback):
         plans.append(current)
         if len(plans) == 2:
             raise error
-        return _plan.plan_present(current, as_wish({new: entry, edited: _model.Entry(old.service._replace(scheduler="rr"), {})}))
+        return _plan.plan_present(current, as_desired({new: entry, edited: _model.Entry(old.service._replace(scheduler="rr"), {})}))
 
     with pytest.raises(IpvsError) as failure:
         _apply.reconcile(kernel, lambda kernel: kernel.read(), plan, False, rollback)
@@ -242,7 +242,7 @@ def test_what_cannot_be_undone_is_told():
 
 
 def test_undone_in_reverse():
-    wanted = _model.table_wish([{"fwmark": 7, "servers": [{"address": "198.51.100.1"}, {"address": "198.51.100.2"}, {"address": "198.51.100.3"}]}])
+    wanted = _model.desired_table([{"fwmark": 7, "servers": [{"address": "198.51.100.1"}, {"address": "198.51.100.2"}, {"address": "198.51.100.3"}]}])
     kernel = FakeKernel()
     kernel.refuse = {3: errno.EINVAL}
     with pytest.raises(IpvsError, match=r"The rest was undone \(3 operations\)"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The filters kube_proxy_scheduler and kube_proxy_answer: what kube-proxy was told, and what is wrong with what it does."""
+"""The filters kube_proxy_scheduler and kube_proxy_answer: kube-proxy's configuration, and what it does instead."""
 
 from __future__ import annotations
 
@@ -52,7 +52,8 @@ def test_nothing_is_wrong():
     ],
 )
 def test_a_fall_back_has_a_cause(modules, cause):
-    assert kube_proxy_answer(["iptables"], "ipvs", "lc", [], modules, KERNEL) == f"kube-proxy is configured for the mode ipvs and runs in the mode iptables. {cause}"
+    problem = kube_proxy_answer(["iptables"], "ipvs", "lc", [], modules, KERNEL)
+    assert problem == f"kube-proxy is configured for the mode ipvs and runs in the mode iptables. {cause}"
 
 
 def test_other_answers():

@@ -59,20 +59,20 @@ def test_what_is_no_netmask(text):
 def test_options_and_back(entry):
     """What ipvs_info returns is what ipvs_table takes, and means the same."""
     options = _model.entry_options(entry)
-    wish = _model.entry_wish(options)
-    assert _model.overlay_service(wish.service) == entry.service
-    assert {ident: _model.overlay_server(server) for ident, server in wish.servers.items()} == entry.servers
+    desired = _model.desired_entry(options)
+    assert _model.overlay_service(desired.service) == entry.service
+    assert {ident: _model.overlay_server(server) for ident, server in desired.servers.items()} == entry.servers
     _model.check_service(entry.service)
     for server in entry.servers.values():
-        _model.check_server(server, entry.service.id, wish.servers[server.id])
+        _model.check_server(server, entry.service.id, desired.servers[server.id])
 
 
 @given(st.data())
 def test_an_overlay_over_itself_is_itself(data):
     service = data.draw(strategies.services)
-    assert _model.overlay_service(data.draw(strategies.wishes(service)), service) == service
+    assert _model.overlay_service(data.draw(strategies.all_desired(service)), service) == service
     server = data.draw(rule_tables.servers(service.id))
-    assert _model.overlay_server(data.draw(strategies.wishes(server)), server) == server
+    assert _model.overlay_server(data.draw(strategies.all_desired(server)), server) == server
 
 
 @given(strategies.services)
@@ -81,17 +81,17 @@ def test_what_is_left_out_is_left_alone(service):
 
 
 def test_defaults_are_those_of_ipvsadm():
-    service = _model.overlay_service(_model.service_wish({"address": "203.0.113.80", "port": 80}))
+    service = _model.overlay_service(_model.desired_service({"address": "203.0.113.80", "port": 80}))
     assert service == (WEB, "wlc", (), 0, "32", "", False)
-    server = _model.overlay_server(_model.server_wish({"address": "198.51.100.11"}, WEB))
+    server = _model.overlay_server(_model.desired_server({"address": "198.51.100.11"}, WEB))
     assert server == (_model.ServerId("198.51.100.11", 80), "dr", 1, 0, 0, "ipip", 0, "none")
 
 
 def test_nothing_and_zero_are_two_things():
-    ten = _model.overlay_server(_model.server_wish({"address": "198.51.100.11", "weight": 10}, WEB))
+    ten = _model.overlay_server(_model.desired_server({"address": "198.51.100.11", "weight": 10}, WEB))
     for weight, result in ((None, 10), (0, 0), (1, 1)):
-        wish = _model.server_wish({"address": "198.51.100.11", "weight": weight}, WEB)
-        assert _model.overlay_server(wish, ten).weight == result
+        desired = _model.desired_server({"address": "198.51.100.11", "weight": weight}, WEB)
+        assert _model.overlay_server(desired, ten).weight == result
 
 
 @pytest.mark.parametrize(
@@ -106,19 +106,19 @@ def test_nothing_and_zero_are_two_things():
 )
 def test_another_type_of_tunnel_keeps_what_it_can_have_of_a_gue_tunnel(tunnel_type, checksum, left):
     gue = {"address": "198.51.100.11", "forward_method": "tun", "tunnel_type": "gue", "tunnel_port": 6080, "tunnel_checksum": checksum}
-    server = _model.overlay_server(_model.server_wish(gue, WEB))
-    wish = _model.server_wish({"address": "198.51.100.11", "tunnel_type": tunnel_type}, WEB)
-    changed = _model.overlay_server(wish, server)
+    server = _model.overlay_server(_model.desired_server(gue, WEB))
+    desired = _model.desired_server({"address": "198.51.100.11", "tunnel_type": tunnel_type}, WEB)
+    changed = _model.overlay_server(desired, server)
     assert (changed.tunnel_type, changed.tunnel_port, changed.tunnel_checksum) == left
-    _model.check_server(changed, WEB, wish)
+    _model.check_server(changed, WEB, desired)
 
 
 def test_flags_have_one_order_and_none_is_not_empty():
     options = {"fwmark": 7, "scheduler_flags": ["flag_3", "fallback", "flag_3"]}
-    wish = _model.service_wish(options)
-    assert wish.scheduler_flags == ("fallback", "flag_3")
-    assert _model.overlay_service(_model.Service(wish.id), wish).scheduler_flags == ("fallback", "flag_3")
-    assert _model.overlay_service(_model.Service(wish.id, scheduler_flags=()), wish).scheduler_flags == ()
+    desired = _model.desired_service(options)
+    assert desired.scheduler_flags == ("fallback", "flag_3")
+    assert _model.overlay_service(_model.Service(desired.id), desired).scheduler_flags == ("fallback", "flag_3")
+    assert _model.overlay_service(_model.Service(desired.id, scheduler_flags=()), desired).scheduler_flags == ()
 
 
 @given(strategies.tables)
@@ -130,7 +130,7 @@ def test_orders_tell_everything_apart(table):
 
 
 @pytest.mark.parametrize(
-    "wish, group, expected",
+    "desired, group, expected",
     [
         ({"role": "master", "max_length": 1}, None, 1),
         ({"role": "master", "max_length": 65507}, None, 65507),
@@ -139,25 +139,25 @@ def test_orders_tell_everything_apart(table):
         ({"role": "master"}, None, None),
     ],
 )
-def test_the_length_of_sync_messages_as_the_kernel_clamps_it(wish, group, expected):
-    daemon = _settings.overlay_daemon(_settings.daemon_wish(dict(wish, interface="eth0", multicast_group=group)))
+def test_the_length_of_sync_messages_as_the_kernel_clamps_it(desired, group, expected):
+    daemon = _settings.overlay_daemon(_settings.desired_daemon(dict(desired, interface="eth0", multicast_group=group)))
     assert daemon.max_length == expected
 
 
 def test_a_daemon_keeps_what_is_left_out():
     running = _settings.Daemon("master", "eth0", 7, 1472, "224.0.0.81", 8848, 1)
-    assert _settings.overlay_daemon(_settings.daemon_wish({"role": "master"}), running) == running
-    assert _settings.overlay_daemon(_settings.daemon_wish({"role": "master", "sync_id": 0}), running).sync_id == 0
+    assert _settings.overlay_daemon(_settings.desired_daemon({"role": "master"}), running) == running
+    assert _settings.overlay_daemon(_settings.desired_daemon({"role": "master", "sync_id": 0}), running).sync_id == 0
 
 
 def test_timeouts_0_means_keep():
     current = _settings.Timeouts(1, 2, 3)
-    assert _settings.overlay_timeouts(_settings.timeouts_wish({"tcp": 0, "udp": 9}), current) == (1, 2, 9)
+    assert _settings.overlay_timeouts(_settings.desired_timeouts({"tcp": 0, "udp": 9}), current) == (1, 2, 9)
 
 
 def test_the_name_of_a_daemons_interface():
     for name in ("e", "lo", "bond0.4094", "a" * 15):
-        assert _settings.daemon_wish({"role": "master", "interface": name}).interface == name
+        assert _settings.desired_daemon({"role": "master", "interface": name}).interface == name
     for name in ("", "a" * 16, "a/b", "\N{LATIN SMALL LETTER E WITH ACUTE}th0"):
         with pytest.raises(OptionError, match="interface: .*at most 15 characters"):
-            _settings.daemon_wish({"role": "master", "interface": name})
+            _settings.desired_daemon({"role": "master", "interface": name})

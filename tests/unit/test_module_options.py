@@ -184,12 +184,12 @@ SIP = {"address": "203.0.113.80", "port": 5060, "protocol": "udp", "scheduler": 
 def test_what_services_need():
     services = [SIP, dict(SIP, port=5061), {"fwmark": 7}, {"fwmark": 8, "scheduler": "none"}, {"fwmark": 9, "scheduler": "my-own"}]
     assert _module_tasks.needs(services) == [
-        _modules.Wish("services", ("ip_vs",)),
-        _modules.Wish("services", ("nf_conntrack", "nf_conntrack_ipv4")),
-        _modules.Wish("services[0].scheduler", ("ip_vs_rr",), "scheduler"),
-        _modules.Wish("services[0].persistence_engine", ("ip_vs_pe_sip",), "persistence_engine"),
-        _modules.Wish("services[2].scheduler", ("ip_vs_wlc",), "scheduler"),
-        _modules.Wish("services[4].scheduler", ("ip_vs_my_own",), "scheduler"),
+        _modules.Desired("services", ("ip_vs",)),
+        _modules.Desired("services", ("nf_conntrack", "nf_conntrack_ipv4")),
+        _modules.Desired("services[0].scheduler", ("ip_vs_rr",), "scheduler"),
+        _modules.Desired("services[0].persistence_engine", ("ip_vs_pe_sip",), "persistence_engine"),
+        _modules.Desired("services[2].scheduler", ("ip_vs_wlc",), "scheduler"),
+        _modules.Desired("services[4].scheduler", ("ip_vs_my_own",), "scheduler"),
     ]
     assert len(_module_tasks.needs([])) == 2
     with pytest.raises(OptionError, match=r"services\[1\].address: .*twice"):

@@ -12,7 +12,7 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import Opti
 
 from . import strategies
 from .fake_kernel import FakeKernel
-from .strategies import as_wish, few
+from .strategies import as_desired, few
 
 
 def everything(_ident):
@@ -23,10 +23,10 @@ def everything(_ident):
 @given(strategies.tables, strategies.tables)
 def test_a_whole_table_becomes_another(current, wanted):
     kernel = FakeKernel(current)
-    plan = _plan.plan_present(current, as_wish(wanted), everything, everything)
+    plan = _plan.plan_present(current, as_desired(wanted), everything, everything)
     assert not any(kernel.apply(plan.operations))
     assert kernel.table == wanted == plan.after
-    assert not _plan.plan_present(kernel.table, as_wish(wanted), everything, everything).operations
+    assert not _plan.plan_present(kernel.table, as_desired(wanted), everything, everything).operations
 
 
 @few
@@ -46,7 +46,7 @@ def test_everything_goes_in_one_operation_and_comes_back(current):
 @few
 @given(strategies.tables, strategies.tables)
 def test_without_pruning_nothing_is_removed(current, wanted):
-    plan = _plan.plan_present(current, as_wish(wanted))
+    plan = _plan.plan_present(current, as_desired(wanted))
     kernel = FakeKernel(current)
     assert not any(kernel.apply(plan.operations))
     kinds = {operation.kind for operation in plan.operations}
@@ -60,7 +60,7 @@ def test_without_pruning_nothing_is_removed(current, wanted):
 @few
 @given(strategies.tables, strategies.tables)
 def test_the_order_opens_no_gap(current, wanted):
-    operations = _plan.plan_present(current, as_wish(wanted), everything, everything).operations
+    operations = _plan.plan_present(current, as_desired(wanted), everything, everything).operations
     removing = [operation.kind in (_plan.DELETE_SERVER, _plan.DELETE_SERVICE) for operation in operations]
     assert removing == sorted(removing)
     touched = [(operation.service, getattr(operation.after or operation.before, "id", None)) for operation in operations]
@@ -71,7 +71,7 @@ def test_the_order_opens_no_gap(current, wanted):
 @given(strategies.tables, strategies.tables)
 def test_inverses_bring_back_what_was(current, wanted):
     kernel = FakeKernel(current)
-    operations = _plan.plan_present(current, as_wish(wanted), everything, everything).operations
+    operations = _plan.plan_present(current, as_desired(wanted), everything, everything).operations
     kernel.apply(operations)
     for operation in reversed(operations):
         assert not any(kernel.apply(_plan.inverse(operation)))
@@ -80,22 +80,22 @@ def test_inverses_bring_back_what_was(current, wanted):
 
 @few
 @given(st.data(), strategies.tables)
-def test_wishes_that_leave_out_keep_what_is_there(data, current):
+def test_omitted_options_keep_what_is_there(data, current):
     assume(current)
     wanted = {}
     for ident, entry in current.items():
-        servers = {each: data.draw(strategies.wishes(server)) for each, server in as_wish({ident: entry})[ident].servers.items()}
-        wanted[ident] = _model.Entry(data.draw(strategies.wishes(entry.service)), servers)
+        servers = {each: data.draw(strategies.all_desired(server)) for each, server in as_desired({ident: entry})[ident].servers.items()}
+        wanted[ident] = _model.Entry(data.draw(strategies.all_desired(entry.service)), servers)
     assert not _plan.plan_present(current, wanted, everything, everything).operations
 
 
-def test_a_wish_without_servers_says_nothing_of_them():
+def test_a_service_without_servers_leaves_them_unchanged():
     ident = _model.ServiceId(_literals.IPV4, 0, "", 0, 7)
-    server = _model.overlay_server(_model.server_wish({"address": "198.51.100.1"}, ident))
+    server = _model.overlay_server(_model.desired_server({"address": "198.51.100.1"}, ident))
     current = {ident: _model.Entry(_model.overlay_service(_model.Service(ident)), {server.id: server})}
-    wish = _model.Service(ident)
-    assert not _plan.plan_present(current, {ident: _model.Entry(wish, None)}, everything, everything).operations
-    emptied = _plan.plan_present(current, {ident: _model.Entry(wish, {})}, everything, everything)
+    desired = _model.Service(ident)
+    assert not _plan.plan_present(current, {ident: _model.Entry(desired, None)}, everything, everything).operations
+    emptied = _plan.plan_present(current, {ident: _model.Entry(desired, {})}, everything, everything)
     assert [operation.kind for operation in emptied.operations] == [_plan.DELETE_SERVER]
 
 
@@ -103,14 +103,14 @@ def test_a_wish_without_servers_says_nothing_of_them():
 def test_a_tunnels_default_is_refused_on_a_server_that_is_none(default):
     """It is what a server without a tunnel holds, so nothing would change; yet whoever names it takes the server for a tunnel."""
     ident = _model.ServiceId(_literals.IPV4, 0, "", 0, 7)
-    server = _model.overlay_server(_model.server_wish({"address": "198.51.100.1"}, ident))
+    server = _model.overlay_server(_model.desired_server({"address": "198.51.100.1"}, ident))
     current = {ident: _model.Entry(_model.overlay_service(_model.Service(ident)), {server.id: server})}
-    wish = _model.server_wish({"address": "198.51.100.1", **default}, ident)
+    desired = _model.desired_server({"address": "198.51.100.1", **default}, ident)
     with pytest.raises(OptionError, match="need forward_method tun; this server's is dr") as error:
-        _plan.plan_server(current, ident, wish)
+        _plan.plan_server(current, ident, desired)
     assert error.value.option in default
     tunnel = server._replace(forward_method="tun")
-    assert not _plan.plan_server({ident: current[ident]._replace(servers={server.id: tunnel})}, ident, wish).operations
+    assert not _plan.plan_server({ident: current[ident]._replace(servers={server.id: tunnel})}, ident, desired).operations
 
 
 WEB = _model.ServiceId(_literals.IPV4, _model.PROTOCOLS["tcp"], "203.0.113.80", 80, 0)
@@ -139,7 +139,7 @@ def test_an_operation_says_what_it_does_to_what(operation, text):
 
 
 def test_an_error_comes_before_any_operation_and_tells_where():
-    wanted = _model.table_wish([{"fwmark": 7}, {"address": "203.0.113.80", "port": 0}])
+    wanted = _model.desired_table([{"fwmark": 7}, {"address": "203.0.113.80", "port": 0}])
     with pytest.raises(OptionError) as error:
         _plan.plan_present({}, wanted, path=lambda service, server: "services[%d]." % list(wanted).index(service))
     assert error.value.option == "services[1].port"

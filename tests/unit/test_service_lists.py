@@ -96,8 +96,8 @@ def test_the_list_is_left_as_it_was():
 
 
 def test_a_mistyped_setting_of_ipvs_is_named_with_the_list():
-    wished = {"net.ipv4.vs.conn_reuse_mod": 1, "net/ipv4/vs/sloppy-tcp": 1, "net.ipv4.vs.sync_ports": 2, "net.ipv4.vs.*": 1, "net.ipv4.conf.all.rp_filtr": 1}
-    assert services_problems([service(server())], sysctls=wished) == [
+    parsed = {"net.ipv4.vs.conn_reuse_mod": 1, "net/ipv4/vs/sloppy-tcp": 1, "net.ipv4.vs.sync_ports": 2, "net.ipv4.vs.*": 1, "net.ipv4.conf.all.rp_filtr": 1}
+    assert services_problems([service(server())], sysctls=parsed) == [
         "director_sysctls: net.ipv4.vs.conn_reuse_mod: no kernel has this setting; did you mean net.ipv4.vs.conn_reuse_mode?",
         "director_sysctls: net/ipv4/vs/sloppy-tcp: no kernel has this setting; did you mean net.ipv4.vs.sloppy_tcp?",
     ]

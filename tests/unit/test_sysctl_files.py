@@ -8,7 +8,7 @@ import pytest
 from ansible_collections.lvs.ipvs.plugins.module_utils._node import _sysctl_files
 
 FORWARD, REUSE = "net.ipv4.ip_forward", "net.ipv4.vs.conn_reuse_mode"
-WISHES = {FORWARD: "1", REUSE: "0", "net.ipv4.conf.*.rp_filter": "2"}
+ALL_DESIRED = {FORWARD: "1", REUSE: "0", "net.ipv4.conf.*.rp_filter": "2"}
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def told(tmp_path):
             path = tmp_path / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
-        found = _sysctl_files.overrides(str(tmp_path / ours), WISHES, str(tmp_path))
+        found = _sysctl_files.overrides(str(tmp_path / ours), ALL_DESIRED, str(tmp_path))
         return [(each.path[len(str(tmp_path)) + 1 :], each.key, each.value) for each in found]
 
     return told

@@ -309,16 +309,16 @@ def test_a_setting_that_changes_others(node):
             node["net.ipv4.conf.eth0.arp_ignore"] = "0"
 
     node.meddle = forward
-    wish = {"net.ipv4.conf.eth0.rp_filter": 5, "net.ipv4.conf.*.arp_announce": 0, "net.ipv4.conf.eth0.arp_ignore": 1}
-    wish.update({"net.ipv4.ip_forward": 1, "net.ipv4.conf.all.rp_filter": 2})
+    desired = {"net.ipv4.conf.eth0.rp_filter": 5, "net.ipv4.conf.*.arp_announce": 0, "net.ipv4.conf.eth0.arp_ignore": 1}
+    desired.update({"net.ipv4.ip_forward": 1, "net.ipv4.conf.all.rp_filter": 2})
     before = node.state()
     node.refuse = {"net.ipv4.conf.eth0.arp_ignore": errno.EINVAL}
     with pytest.raises(IpvsError, match="refuses"):
-        node.run(wish)
+        node.run(desired)
     assert node.state() == before
     node.refuse = {}
     node.written.clear()
-    node.twice(wish)
+    node.twice(desired)
     assert node.written[:2] == ["net.ipv4.ip_forward", "net.ipv4.conf.all.rp_filter"]
     node.twice(state="absent")
     assert node.state() == before

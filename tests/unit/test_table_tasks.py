@@ -22,10 +22,10 @@ BEFORE = """\
 -A -f 7 -s rr
 """
 SERVERS = [{"address": "198.51.100.13"}, {"address": "198.51.100.14", "forward_method": "nat"}]
-WISH = dict(services=[{"address": "203.0.113.80", "port": 80, "servers": SERVERS}])
+DESIRED = dict(services=[{"address": "203.0.113.80", "port": 80, "servers": SERVERS}])
 ADDED = "ipvsadm -a -t 203.0.113.80:80 -r 198.51.100.14:80 -m -w 1"
 REMOVED = ["ipvsadm -d -t 203.0.113.80:80 -r 198.51.100.11:80", "ipvsadm -d -t 203.0.113.80:80 -r 198.51.100.12:80", "ipvsadm -D -t 203.0.113.81:80"]
-PURGE = dict(WISH, purge_servers=True, prune_saved=True)
+PURGE = dict(DESIRED, purge_servers=True, prune_saved=True)
 SAVED = "-A -t 203.0.113.80:80 -s wlc\n-A -t 203.0.113.81:80 -s wlc\n-A -t 203.0.113.82:80 -s wlc\n"
 WEB81 = {"address": "203.0.113.81", "port": 80, "protocol": "tcp"}
 
@@ -175,7 +175,7 @@ def test_connections_that_do_not_end_keep_nobody(node):
 
 def test_nothing_is_waited_for_where_nothing_goes(node):
     node.kernel.statistics = None
-    assert node.run(_table_tasks.manage_table, **WISH, drain_timeout=60).values["commands"] == [ADDED]
+    assert node.run(_table_tasks.manage_table, **DESIRED, drain_timeout=60).values["commands"] == [ADDED]
 
 
 def test_a_whole_table_is_drained(node):
@@ -208,7 +208,7 @@ def test_a_look_that_fails_undoes_what_was_done(node):
 @pytest.mark.parametrize("timeout", [-1, 86400 * 32])
 def test_a_time_that_is_none(node, timeout):
     with pytest.raises(OptionError, match=f"drain_timeout: {timeout}: give a number from 0 to 2678400"):
-        node.check(_table_tasks.manage_table, **WISH, drain_timeout=timeout)
+        node.check(_table_tasks.manage_table, **DESIRED, drain_timeout=timeout)
 
 
 def test_servers_that_stay_although_they_are_not_listed(node):
@@ -216,7 +216,7 @@ def test_servers_that_stay_although_they_are_not_listed(node):
         {"service_address": "203.0.113.80", "service_port": 80, "service_protocol": "tcp", "address": server, "port": 80}
         for server in ("198.51.100.11", "198.51.100.12")
     ]
-    assert table(node, **WISH).values["unlisted"] == unlisted
+    assert table(node, **DESIRED).values["unlisted"] == unlisted
     without_servers = [{"address": "203.0.113.80", "port": 80}]
     assert table(node, services=without_servers).values["unlisted"] == []
     assert table(node, **PURGE).values["unlisted"] == []

@@ -22,13 +22,13 @@ def plan(current, wanted, states, guarded=()):
     ``guarded``: ServiceIds of which a failed server may stay; the program _pool_guard sees to their weights.
     """
     by_service = {state.id: state for state in states}
-    wishes = {}
+    all_desired = {}
     for ident, entry in wanted.items():
         state = by_service.get(ident)
         if state is not None:
             found = current[ident].servers if ident in current else {}
-            wishes[ident] = entry._replace(servers=_wishes(entry.servers, found, state, ident in guarded))
-    return _plan.plan_present(current, wishes)
+            all_desired[ident] = entry._replace(servers=_all_desired(entry.servers, found, state, ident in guarded))
+    return _plan.plan_present(current, all_desired)
 
 
 def unheeded(current, wanted, states):
@@ -45,10 +45,10 @@ def unheeded(current, wanted, states):
     return found
 
 
-def _wishes(servers, found, state, guarded):
+def _all_desired(servers, found, state, guarded):
     """{ServerId: Server} to have, with the weights that they should have now."""
     by_server = {server.id: server for server in state.servers}
-    wishes = {}
+    all_desired = {}
     for ident, server in servers.items():
         here, believed = found.get(ident), by_server.get(ident)
         if believed is None or (here is None and not state.quorum_up):
@@ -58,8 +58,8 @@ def _wishes(servers, found, state, guarded):
             weight = here.weight
         else:
             weight = max(believed.effective_weight, 0) if believed.up else 0
-        wish = server._replace(weight=weight)
-        if server.forward_method != "tun":  # a wish says nothing of a tunnel where there is none
-            wish = wish._replace(tunnel_type=None, tunnel_port=None, tunnel_checksum=None)
-        wishes[ident] = wish
-    return wishes
+        desired = server._replace(weight=weight)
+        if server.forward_method != "tun":  # desired options name no tunnel where there is none
+            desired = desired._replace(tunnel_type=None, tunnel_port=None, tunnel_checksum=None)
+        all_desired[ident] = desired
+    return all_desired

@@ -143,7 +143,7 @@ def _sorry_server(options, service, path):
     if options is None:
         return None
     where = path + "sorry_server."
-    server = _model.overlay_server(_model.server_wish(options, service, where))
+    server = _model.overlay_server(_model.desired_server(options, service, where))
     _model.check_server(server, service, path=where)
     return server
 

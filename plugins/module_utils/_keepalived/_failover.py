@@ -163,7 +163,7 @@ def served(services):
 
 def listed(entries, option, path):
     """[Place] that a list of addresses says. Raises OptionError."""
-    places = _checks.within(path, lambda given: _addresses.wished(given, option), entries)
+    places = _checks.within(path, lambda given: _addresses.parsed(given, option), entries)
     for place in places:
         if place.interface is not None:
             _interface(place.interface, "%s.%s" % (path, place.option.replace(".address", ".interface")))

@@ -46,9 +46,9 @@ def _interface(given, local, where):
 
 def _placed(entries, option, default, last, local, node, path):
     """The addresses as dicts that name their interface: the default, the one that has it, that the route to it leads to, else ``last``."""
-    wishes = _failover.listed(entries, option, path)
+    all_desired = _failover.listed(entries, option, path)
     names = node.interfaces() + [each for each in (default, last) if each]  # what is wrong with these two, keepalived says
-    places = _checks.within(path, lambda given: _addresses.placed(given, default, local, names, lambda open_ones: _routes(open_ones, last, node)), wishes)
+    places = _checks.within(path, lambda given: _addresses.placed(given, default, local, names, lambda open_ones: _routes(open_ones, last, node)), all_desired)
     return [{"address": place.address, "prefix_length": place.prefix_length, "interface": place.interface} for place in places]
 
 

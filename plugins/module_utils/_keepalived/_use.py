@@ -21,7 +21,7 @@ _PAUSE = 0.5  # seconds between two questions, each of which keepalived logs
 _TRIES = 20
 
 
-class Wish(NamedTuple):
+class Desired(NamedTuple):
     """``name``: by which the running processes tell their configuration; ``table``: of whole Entries, those that are checked; ``failover``:
     of VRRP, or None; ``unit``: of systemd; ``kept``: addresses that stay on this node when VRRP ends; ``guarded``: ServiceIds of which not
     all that fails is out."""
@@ -54,90 +54,90 @@ class Work(NamedTuple):
     names: Set[str]
 
 
-def differences(wish, work):
+def differences(desired, work):
     """What is not as it should be, one text each; without the table."""
     texts = _own_files.differences(work.files)
     texts += ["%s is missing" % path for path in work.drain_files + work.folders]
     texts += ["%s is of no use any more" % path for path in work.unused_drain_files]
     if work.enable:
-        texts.append("%s is not enabled" % wish.unit)
+        texts.append("%s is not enabled" % desired.unit)
     if work.processes is None:
         if _units.running():
             texts.append("keepalived does not run")
-    elif work.names != {wish.name}:
+    elif work.names != {desired.name}:
         texts.append("keepalived works by another configuration")
     return texts
 
 
-def carry_out(wish, work, context):
+def carry_out(desired, work, context):
     """Do it, unless it is a check. Returns what else was not right, in the table, as ipvsadm command lines.
 
     Raises IpvsError where keepalived does not work by the new configuration, after the former one is back.
     """
     if context.check_mode:
-        return _align(wish, work.processes, context) if work.names == {wish.name} else []
-    with _held.Held(_held_addresses(wish, work.processes)) as held:
-        commands = _work(wish, work, held, context)
+        return _align(desired, work.processes, context) if work.names == {desired.name} else []
+    with _held.Held(_held_addresses(desired, work.processes)) as held:
+        commands = _work(desired, work, held, context)
     _drain_files.remove(work.unused_drain_files)
     return commands
 
 
-def _held_addresses(wish, processes):
+def _held_addresses(desired, processes):
     """Those that stay while VRRP begins or ends, a set."""
     runs = _election.takes_part(processes)
-    if wish.vrrp and not runs and (processes or _units.running()):
-        return {place.address for place in _election.places(wish.failover)}
-    return set(wish.kept) if runs and not wish.vrrp else set()
+    if desired.vrrp and not runs and (processes or _units.running()):
+        return {place.address for place in _election.places(desired.failover)}
+    return set(desired.kept) if runs and not desired.vrrp else set()
 
 
-def _work(wish, work, held, context):
+def _work(desired, work, held, context):
     started = False
     # A configuration is not to blame for a fault that was there before.
-    was_faulty = wish.vrrp and not held and _election.is_faulty(work.processes)
+    was_faulty = desired.vrrp and not held and _election.is_faulty(work.processes)
     try:
         for folder in work.folders:
             os.makedirs(folder, mode=0o755, exist_ok=True)
         _drain_files.make(work.drain_files, _drain_files.recorded() if work.drain_files else ())
         _own_files.write(work.files, context)
-        _read_units(work.files, wish, context)
+        _read_units(work.files, desired, context)
         if work.enable:
-            _units.enable(wish.unit, context)
+            _units.enable(desired.unit, context)
         processes = work.processes
-        if processes and work.names != {wish.name}:
-            processes = _reload(wish, processes, context)
+        if processes and work.names != {desired.name}:
+            processes = _reload(desired, processes, context)
         elif not processes and _units.running():
             started = True
-            processes = _start(wish, context)
-        commands = _align(wish, processes, context) if processes else []
-        if processes and wish.vrrp and not was_faulty:
-            is_master = _election.decided(wish.failover, processes, begins=bool(held) or started)
-            held.hand_over(_election.places(wish.failover) if is_master else ())
+            processes = _start(desired, context)
+        commands = _align(desired, processes, context) if processes else []
+        if processes and desired.vrrp and not was_faulty:
+            is_master = _election.decided(desired.failover, processes, begins=bool(held) or started)
+            held.hand_over(_election.places(desired.failover) if is_master else ())
     except Exception as error:  # pylint: disable=broad-except
-        raise _undone(error, wish, work, started, context) from error
+        raise _undone(error, desired, work, started, context) from error
     if was_faulty:
-        _election.decided(wish.failover, processes, begins=False)
+        _election.decided(desired.failover, processes, begins=False)
     return commands
 
 
-def _read_units(changes, wish, context):
+def _read_units(changes, desired, context):
     if any(change.wanted.path.startswith(_units.FOLDER) for change in changes):
         _units.reload_manager(context)
 
 
-def _reload(wish, before, context):
-    processes = _daemon.reload(None, context, wish.name, bool(wish.table), wish.vrrp)
+def _reload(desired, before, context):
+    processes = _daemon.reload(None, context, desired.name, bool(desired.table), desired.vrrp)
     for name, old, new in zip(before._fields, before, processes):
         if old and new and old != new:
-            raise IpvsError("the %s process of keepalived (%d) ended when it took up its configuration: journalctl -u %s" % (name, old, wish.unit))
+            raise IpvsError("the %s process of keepalived (%d) ended when it took up its configuration: journalctl -u %s" % (name, old, desired.unit))
     return processes
 
 
-def _start(wish, context):
+def _start(desired, context):
     """Start the unit, and wait until every check has had a result."""
-    _units.start(wish.unit, context)
-    if not _comes_to(lambda processes: _is_whole(wish, processes) and _is_settled(processes), context):
-        if not _comes_to(lambda processes: _is_whole(wish, processes), context):
-            raise IpvsError("keepalived was started and does not use its configuration: journalctl -u %s" % wish.unit)
+    _units.start(desired.unit, context)
+    if not _comes_to(lambda processes: _is_whole(desired, processes) and _is_settled(processes), context):
+        if not _comes_to(lambda processes: _is_whole(desired, processes), context):
+            raise IpvsError("keepalived was started and does not use its configuration: journalctl -u %s" % desired.unit)
         context.warn("some servers have not been checked within %d seconds; they get no connections until they are" % _daemon.PATIENCE)
     return _daemon.find(None, context)
 
@@ -154,9 +154,9 @@ def _comes_to(reached, context):
         time.sleep(_PAUSE)
 
 
-def _is_whole(wish, processes):
-    there = bool(processes.checker) >= bool(wish.table) and bool(processes.vrrp) >= wish.vrrp
-    return there and _daemon.works_by(processes) == {wish.name}
+def _is_whole(desired, processes):
+    there = bool(processes.checker) >= bool(desired.table) and bool(processes.vrrp) >= desired.vrrp
+    return there and _daemon.works_by(processes) == {desired.name}
 
 
 def _is_settled(processes):
@@ -165,17 +165,17 @@ def _is_settled(processes):
     )
 
 
-def _align(wish, processes, context):
+def _align(desired, processes, context):
     """Put the table right where it differs from what keepalived takes it for, and return the commands."""
-    if not (wish.table and processes and processes.checker):
+    if not (desired.table and processes and processes.checker):
         return []
     with _session.open_kernel({"netns": None}, context) as kernel:
 
         def plan(_current):
-            current, states = _settled(kernel, wish.table, processes)
-            for ident in _alignment.unheeded(current, wish.table, states):
+            current, states = _settled(kernel, desired.table, processes)
+            for ident in _alignment.unheeded(current, desired.table, states):
                 context.warn("service %s: too few servers pass their check; those that got connections before keepalived started still do" % (ident,))
-            return _alignment.plan(current, wish.table, states, wish.guarded)
+            return _alignment.plan(current, desired.table, states, desired.guarded)
 
         done = reconcile(kernel, lambda each: {}, plan, context.check_mode)
     return [_plan.command(operation) for operation in done.operations]
@@ -198,15 +198,15 @@ def _settled(kernel, table, processes):
 # the way back
 
 
-def _undone(error, wish, work, started, context):
+def _undone(error, desired, work, started, context):
     """The IpvsError for the user, after everything is as it was, as far as it can be."""
     left = []
     back = [_own_files.Change(wanted, found) for found, wanted in work.files if _own_files.read(found.path) != found]
     steps = [
         lambda: _own_files.write(back, context),
-        lambda: _read_units(back, wish, context),
-        lambda: _bring_back(wish, work, started, context),
-        lambda: _units.disable(wish.unit, context) if work.enable else None,
+        lambda: _read_units(back, desired, context),
+        lambda: _bring_back(desired, work, started, context),
+        lambda: _units.disable(desired.unit, context) if work.enable else None,
         lambda: _drain_files.remove(work.drain_files),
     ]
     for step in steps:
@@ -221,11 +221,11 @@ def _undone(error, wish, work, started, context):
     return IpvsError("%s. The former configuration is restored%s." % (text, ", and keepalived works by it" if work.processes else ""), **details)
 
 
-def _bring_back(wish, work, started, context):
+def _bring_back(desired, work, started, context):
     """Have keepalived do what it did before."""
     if work.processes is None:
         if started:
-            _units.halt(wish.unit, context)
+            _units.halt(desired.unit, context)
         return
     processes = _daemon.find(None, context)
     if processes and _daemon.works_by(processes) == work.names:
@@ -236,9 +236,9 @@ def _bring_back(wish, work, started, context):
         return
     if not _units.running():
         raise IpvsError("keepalived has ended and could not be started again")
-    _units.start(wish.unit, context)
+    _units.start(desired.unit, context)
     if not _comes_to(lambda processes: _daemon.works_by(processes) == work.names, context):
-        raise IpvsError("keepalived was started again and does not use its former configuration: journalctl -u %s" % wish.unit)
+        raise IpvsError("keepalived was started again and does not use its former configuration: journalctl -u %s" % desired.unit)
 
 
 def give_up(changes, drain_files, processes, unit, kept, context):

@@ -39,7 +39,7 @@ def manage_keepalived(options, context):
     if not _UNIT.match(options["service"]):
         raise OptionError("service", options["service"], "give the name of a systemd unit, such as keepalived")
     unit = options["service"] if options["service"].endswith(".service") else options["service"] + ".service"
-    kept = frozenset(place.address for place in _addresses.wished(options["keep_addresses"], "keep_addresses"))
+    kept = frozenset(place.address for place in _addresses.parsed(options["keep_addresses"], "keep_addresses"))
     if options["state"] == "absent":
         return _absent(options["path"], unit, kept, context)
     return _present(options, unit, kept, context)
@@ -62,7 +62,7 @@ def _present(options, unit, kept, context):
     found = _own_files.read(options["path"])
     _refuse_foreign(found, options)
     guarded = frozenset(ident for ident, pool in pools.items() if pool.guarded)
-    wish = _use.Wish(name, table, failover, unit, kept, guarded)
+    desired = _use.Desired(name, table, failover, unit, kept, guarded)
     addresses = {server.address for entry in table.values() for server in entry.servers}
     work = _use.Work(
         files=_own_files.plan([_own_files.File(options["path"], text)] + _unit_file.files(unit, failover, table, pools) + guard),
@@ -79,10 +79,10 @@ def _present(options, unit, kept, context):
         if version:
             _try(text, services, version, context)
         _refuse_crash(found, text, version, work)
-    differences, changes = _use.differences(wish, work), work.files
+    differences, changes = _use.differences(desired, work), work.files
     if options["drain_timeout"] is not None and processes and processes.checker and work.names != {name} and not context.check_mode:
-        work = _without_leaving(lambda more: _named(more, failover, version, guard), services, wish, work, options, context)
-    operations = _use.carry_out(wish, work, context)
+        work = _without_leaving(lambda more: _named(more, failover, version, guard), services, desired, work, options, context)
+    operations = _use.carry_out(desired, work, context)
     return _answer(options["path"], unit, version, changes, differences + operations, context)
 
 
@@ -100,14 +100,14 @@ def _named(services, failover, version, guard):
     return _generation.named(_configuration.configuration(services, failover, version or _version.OLDEST), _guard_files.digest(guard))
 
 
-def _without_leaving(named, services, wish, work, options, context):
+def _without_leaving(named, services, desired, work, options, context):
     """Have keepalived work by the list and by what it no longer has, with weight 0, until that has no connections. The Work that is left.
 
     ``named(services)``: their configuration. What is new comes first: servers that all leave have others by then.
     """
     with _session.open_kernel({"netns": None}, context) as kernel:
         states = _state.services(_daemon.checker_data(work.processes))
-        gone = _leaving.leaving(kernel.read(list(wish.table)), wish.table, states)
+        gone = _leaving.leaving(kernel.read(list(desired.table)), desired.table, states)
         if not gone:
             return work
         more = _leaving.with_leaving(services, gone)
@@ -115,7 +115,7 @@ def _without_leaving(named, services, wish, work, options, context):
         found = _own_files.read(options["path"])
         others = [change for change in work.files if change.wanted.path != found.path]
         first = work._replace(files=[_own_files.Change(found, _own_files.File(found.path, text))] + others, unused_drain_files=[])
-        _use.carry_out(wish._replace(name=name, table=_model.created_table(more)), first, context)
+        _use.carry_out(desired._replace(name=name, table=_model.created_table(more)), first, context)
         _drain.wait_for_leaving(kernel, [(ident, server) for ident in gone for server in gone[ident]], options["drain_timeout"], context)
     # From here on, too, a failure brings back what was there before all of this.
     last = [_own_files.Change(found, _own_files.File(found.path, named(services)[1]))]

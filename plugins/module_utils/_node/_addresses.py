@@ -42,7 +42,7 @@ def host(address, option):
     return Place(address, 128 if ":" in address else 32, None, option)
 
 
-def wished(entries, option="addresses"):
+def parsed(entries, option="addresses"):
     """[Place] that a list says, each once. An entry is a literal, or a dict with the keys of ``_KEYS``. Raises OptionError."""
     places = {}
     for number, entry in enumerate(entries):
@@ -122,13 +122,13 @@ def render(places, awaited, announced):
     return _boot.render(OWNER, lines)
 
 
-def manage(wishes, awaited, options, context):
-    """What ``ipvs_addresses`` does. ``wishes``: [Place]; ``awaited``: what they wait for, see ``render``; returns an Answer."""
+def manage(all_desired, awaited, options, context):
+    """What ``ipvs_addresses`` does. ``all_desired``: [Place]; ``awaited``: what they wait for, see ``render``; returns an Answer."""
     if options["interface"] is not None:
         check_interface(options["interface"], "interface")
     node = _boot.new_node()
     try:
-        places = placed(wishes, options["interface"], node.addresses(), node.interfaces(), node.routes_to) if wishes else []
+        places = placed(all_desired, options["interface"], node.addresses(), node.interfaces(), node.routes_to) if all_desired else []
         text = render(places, awaited, options["announce"])
         released = options["state"] == "released"
         todo = _boot.plan(OWNER, "" if released else text, node, context, released=text if released else "")

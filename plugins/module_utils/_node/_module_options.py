@@ -185,9 +185,9 @@ def warnings(wanted, kernel, path):
     for other, words in settings(kernel.root):
         for word in words[2:] if words[:1] == ["options"] and os.path.realpath(other) != os.path.realpath(path) else ():
             key, _equals, value = word.partition("=")
-            wish = wanted.get(normal(words[1]), {}).get(normal(key))
-            if wish not in (None, value):
-                texts.append("%s sets %s of %s to %s, and may win over %s" % (other, key, words[1], value, wish))
+            desired = wanted.get(normal(words[1]), {}).get(normal(key))
+            if desired not in (None, value):
+                texts.append("%s sets %s of %s to %s, and may win over %s" % (other, key, words[1], value, desired))
     for module, values in wanted.items():
         state = kernel.state(module) if values else "missing"
         for key, value in values.items():

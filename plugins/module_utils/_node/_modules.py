@@ -17,7 +17,7 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._task._answer import Answ
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, OptionError
 
 
-class Wish(NamedTuple):
+class Desired(NamedTuple):
     """One thing that needs a module: ``option`` is where the user has named it, ``alternatives`` are the modules that it may mean, the best
     first. ``part``: what of IPVS it is the module of, 'scheduler' or 'persistence_engine', or empty."""
 
@@ -38,20 +38,20 @@ class Plan(NamedTuple):
 
 
 def ensure_modules(options, context, root="/", needs=()):
-    """What ``ipvs_modules`` does. ``options``: its options; ``needs``: more Wishes, which come first. Returns an Answer."""
+    """What ``ipvs_modules`` does. ``options``: its options; ``needs``: more entries, which come first. Returns an Answer."""
     kernel = _kmod.Kernel(options["kernel"], root)
     _check_kernel(options, kernel)
-    wishes = list(needs) + _wishes(options)
+    all_desired = list(needs) + _all_desired(options)
     given = _module_options.check(options.get("options") or {}, kernel, context)
     text = _read_file(options["path"], "path", "/etc/modules-load.d/ipvs.conf")
     settings = _read_file(options["options_path"], "options_path", "/etc/modprobe.d/ipvs.conf") if given else None
     if options["state"] == "present":
-        _refuse_missing([Wish("options." + name, (name,)) for name in given], kernel)
-        plan = _plan_present(options, wishes, kernel, text, context)._replace(settings=_module_options.with_options(settings, given))
+        _refuse_missing([Desired("options." + name, (name,)) for name in given], kernel)
+        plan = _plan_present(options, all_desired, kernel, text, context)._replace(settings=_module_options.with_options(settings, given))
         for warning in _module_options.warnings(given, kernel, options["options_path"]) if given else ():
             context.warn(warning)
     else:
-        plan = _plan_absent(options, wishes, kernel, text)._replace(settings=_without_options(settings, given, options))
+        plan = _plan_absent(options, all_desired, kernel, text)._replace(settings=_without_options(settings, given, options))
     for option, before, after in (("path", text, plan.text), ("options_path", settings, plan.settings)):
         if before != after:
             _check_writable(options[option], option)
@@ -103,14 +103,14 @@ def _differences(plan, text, settings):
     return texts + _module_options.differences(_module_options.options_in(settings), _module_options.options_in(plan.settings))
 
 
-def _plan_present(options, wishes, kernel, text, context):
-    names, outdated = _choose(wishes, kernel, options, context)
+def _plan_present(options, all_desired, kernel, text, context):
+    names, outdated = _choose(all_desired, kernel, options, context)
     load = [name for name in names if kernel.state(name) in ("loadable", "unknown")] if options["load"] else []
     return Plan(names, load, [], _modules_load.with_modules(text, names, outdated) if options["persist"] else text, None)
 
 
-def _plan_absent(options, wishes, kernel, text):
-    names = list(dict.fromkeys(name for wish in wishes for name in wish.alternatives))
+def _plan_absent(options, all_desired, kernel, text):
+    names = list(dict.fromkeys(name for desired in all_desired for name in desired.alternatives))
     unload = _removal_order(names, kernel) if options["load"] else []
     rest = _modules_load.without_modules(text, names) if options["persist"] else text
     if rest is None and text is not None and os.path.islink(options["path"]):
@@ -174,8 +174,8 @@ def _check_writable(path, option):
         raise OptionError(option, path, "this user has no permission to write there: use become")
 
 
-def _wishes(options):
-    wishes = []
+def _all_desired(options):
+    all_desired = []
     for index, entry in enumerate(options["names"] or []):
         option = "names[%d]" % index
         alternatives = entry if isinstance(entry, list) else [entry]
@@ -184,29 +184,29 @@ def _wishes(options):
                 raise OptionError(option, name, "give the name of a kernel module, such as ip_vs_rr, or a list of such names")
         if not alternatives:
             raise OptionError(option, entry, "give at least one name")
-        wishes.append(Wish(option, tuple(_modprobe.normal(name) for name in alternatives)))
+        all_desired.append(Desired(option, tuple(_modprobe.normal(name) for name in alternatives)))
     for index, scheduler in enumerate(options["schedulers"] or []):
         option = "schedulers[%d]" % index
         if not _modprobe.NAME.match(scheduler):
             raise OptionError(option, scheduler, "give the name of a scheduler, such as rr")
-        wishes.append(Wish(option, (_kmod.module_of("scheduler", _modprobe.normal(scheduler)),), "scheduler"))
-    return wishes
+        all_desired.append(Desired(option, (_kmod.module_of("scheduler", _modprobe.normal(scheduler)),), "scheduler"))
+    return all_desired
 
 
-def _choose(wishes, kernel, options, context):
+def _choose(all_desired, kernel, options, context):
     """The names to take, in order and each once, and the alternatives that this kernel lacks: name -> its successor."""
     names, outdated, missing = [], {}, []
-    for wish in wishes:
-        states = {name: kernel.state(name) for name in wish.alternatives}
-        there = [name for name in wish.alternatives if states[name] not in ("missing", "unknown")]
-        unknown = [name for name in wish.alternatives if states[name] == "unknown"]
+    for desired in all_desired:
+        states = {name: kernel.state(name) for name in desired.alternatives}
+        there = [name for name in desired.alternatives if states[name] not in ("missing", "unknown")]
+        unknown = [name for name in desired.alternatives if states[name] == "unknown"]
         if not there and not unknown:
-            missing.append(wish)
+            missing.append(desired)
             continue
         name = (there or unknown)[0]
         if name not in names:
             names.append(name)
-        outdated.update({other: name for other in wish.alternatives if states[other] == "missing"})
+        outdated.update({other: name for other in desired.alternatives if states[other] == "missing"})
     if missing:
         _refuse(missing, kernel)
     unknown = [name for name in names if kernel.state(name) == "unknown"]
@@ -216,20 +216,20 @@ def _choose(wishes, kernel, options, context):
     return names, outdated
 
 
-def _refuse_missing(wishes, kernel):
-    missing = [wish for wish in wishes if {kernel.state(name) for name in wish.alternatives} == {"missing"}]
+def _refuse_missing(all_desired, kernel):
+    missing = [desired for desired in all_desired if {kernel.state(name) for name in desired.alternatives} == {"missing"}]
     if missing:
         _refuse(missing, kernel)
 
 
 def _refuse(missing, kernel):
-    for wish in missing:
-        if wish.part and wish.alternatives[0][len(_kmod.module_of(wish.part, "")) :] not in _kmod.known(wish.part):
-            raise _kmod.lacking(wish.part, wish.alternatives[0][len(_kmod.module_of(wish.part, "")) :], wish.option)
-    names = [" or ".join(wish.alternatives) for wish in missing]
+    for desired in missing:
+        if desired.part and desired.alternatives[0][len(_kmod.module_of(desired.part, "")) :] not in _kmod.known(desired.part):
+            raise _kmod.lacking(desired.part, desired.alternatives[0][len(_kmod.module_of(desired.part, "")) :], desired.option)
+    names = [" or ".join(desired.alternatives) for desired in missing]
     raise IpvsError(
-        "%s: %s. Nothing was changed." % (", ".join(wish.option for wish in missing), kernel.missing_hint(names)),
-        missing=[wish.alternatives[0] for wish in missing],
+        "%s: %s. Nothing was changed." % (", ".join(desired.option for desired in missing), kernel.missing_hint(names)),
+        missing=[desired.alternatives[0] for desired in missing],
     )
 
 

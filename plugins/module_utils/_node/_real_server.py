@@ -88,7 +88,7 @@ def settings(options, places, interfaces, recorded):
 def _gateways(options, places):
     """The first gateway of each family; every family in use has one where routes are wanted."""
     gateways = {}
-    for place in _addresses.wished(options["nat_gateways"], "nat_gateways"):
+    for place in _addresses.parsed(options["nat_gateways"], "nat_gateways"):
         gateways.setdefault(_family(place.address), place.address)
     behind = [place.address for place in places if place.method == "nat" and options["nat_route"] != "none"]
     lost = sorted({address for address in behind if _family(address) not in gateways})

@@ -26,8 +26,8 @@ class Override(NamedTuple):
     ours: str
 
 
-def overrides(path, wishes, root="/"):
-    """[Override] of these wishes, {key, with wildcards or without: value}, where they stand in the file ``path``; sorted by key.
+def overrides(path, all_desired, root="/"):
+    """[Override] of these desired settings, {key, with wildcards or without: value}, where they stand in the file ``path``; sorted by key.
 
     A file that cannot be read says nothing. One that is not among ``FOLDERS`` is not read by the boot, so nothing comes after it.
     """
@@ -38,8 +38,8 @@ def overrides(path, wishes, root="/"):
     for later in _files_after(os.path.basename(path), folders):
         for key, value in _LINE.findall(_modprobe.read_text(later)):
             key = _sysctls.normal_key(key)
-            for wish, ours in wishes.items():
-                if _sysctls.stands_for(wish, key):
+            for desired, ours in all_desired.items():
+                if _sysctls.stands_for(desired, key):
                     final[key] = Override(later, key, _sysctls.normal_value(value), ours)
     return [final[key] for key in sorted(final) if final[key].value != final[key].ours]
 

@@ -4,8 +4,8 @@
 
 """Kernel settings, now and at boot: what is wanted -> a Plan -> done, all or nothing.
 
-    wishes = check(settings)
-    made = plan(wishes, "/etc/sysctl.d/60-mine.conf", "Written by lvs.ipvs.mine")
+    all_desired = check(settings)
+    made = plan(all_desired, "/etc/sysctl.d/60-mine.conf", "Written by lvs.ipvs.mine")
     if not context.check_mode:
         apply(made, context)
 
@@ -39,9 +39,9 @@ class Write(NamedTuple):
 
 class Plan(NamedTuple):
     """``writes``: what changes in the kernel, in order; ``files``: [Change] of ``_own_files``; ``settings``: {key: its value then} of
-    every key that the wishes stand for; ``restored``: the same of those that are put back; ``before``: all of them as they are now, None
-    where it cannot be read; ``lacking``: wishes that stand for no key of this kernel; ``overrides``: [Override] of ``_sysctl_files``, which undo
-    what our file says; ``option``: the name of the option that holds the wishes."""
+    every key that the desired settings stand for; ``restored``: the same of those that are put back; ``before``: all of them as they are now, None
+    where it cannot be read; ``lacking``: desired settings that stand for no key of this kernel; ``overrides``: [Override] of ``_sysctl_files``, which undo
+    what our file says; ``option``: the name of the option that holds the desired settings."""
 
     writes: List[Write]
     files: list
@@ -54,42 +54,42 @@ class Plan(NamedTuple):
 
 
 def check(settings, option="settings"):
-    """The wishes {key in its one spelling: value as text} of what a user has written. Raises OptionError."""
-    wishes = {}
+    """The desired settings {key in its one spelling: value as text} of what a user has written. Raises OptionError."""
+    all_desired = {}
     for name, value in settings.items():
         key = _sysctls.normal_key(str(name).strip())
         if not _sysctls.is_key(key):
             raise OptionError(option, name, "give the name of a kernel setting, such as net.ipv4.vs.conn_reuse_mode")
         if not isinstance(value, (str, int, float)) or not _sysctls.normal_value(value):
             raise OptionError("%s.%s" % (option, name), value, "give the value as a number or a text; several numbers as one text")
-        if key in wishes:
+        if key in all_desired:
             raise OptionError(option, name, "this setting is given twice, in two spellings")
-        wishes[key] = _sysctls.normal_value(value)
-    return wishes
+        all_desired[key] = _sysctls.normal_value(value)
+    return all_desired
 
 
-def plan(wishes, path, mark, coming=(), option="settings", root="/"):
+def plan(all_desired, path, mark, coming=(), option="settings", root="/"):
     """The Plan that gives this kernel what is wanted, and puts back what is not wanted any more.
 
-    ``wishes``: {key: value} as ``check`` returns it; none for taking everything back. ``path``: the file of sysctl.d; ``mark``: who writes
+    ``all_desired``: {key: value} as ``check`` returns it; none for taking everything back. ``path``: the file of sysctl.d; ``mark``: who writes
     it. ``coming``: prefixes of keys that are taken to be there by the time that this is done. A key that no kernel has is an OptionError.
     """
     found = _own_files.read(path)
     _check_path(path, found)
     recorded = dict(_BEFORE.findall(found.text or ""))
-    targets, lacking = _targets(wishes, coming, option, root)
-    kept = [wish for wish in wishes if wish not in lacking]
-    old = {key: value for key, value in recorded.items() if key not in targets and not any(_sysctls.stands_for(wish, key) for wish in kept)}
+    targets, lacking = _targets(all_desired, coming, option, root)
+    kept = [desired for desired in all_desired if desired not in lacking]
+    old = {key: value for key, value in recorded.items() if key not in targets and not any(_sysctls.stands_for(desired, key) for desired in kept)}
     before = {key: _sysctls.read(key, root) for key in list(targets) + list(old)}
     old = {key: value for key, value in old.items() if before[key] is not None}  # an interface may have gone
-    settings = {key: wishes[wish] for key, wish in targets.items()}
+    settings = {key: all_desired[desired] for key, desired in targets.items()}
     writes = []
     for key, value in list(settings.items()) + list(old.items()):
         if before[key] not in (None, value):
             writes.append(Write(key, before[key], value, "%s.%s" % (option, targets[key]) if key in targets else None))
-    text = _render(kept, wishes, before, recorded, targets, mark) if kept else None
+    text = _render(kept, all_desired, before, recorded, targets, mark) if kept else None
     files = _own_files.plan([_own_files.File(path, text)])
-    overrides = _sysctl_files.overrides(path, {wish: wishes[wish] for wish in kept}, root)
+    overrides = _sysctl_files.overrides(path, {desired: all_desired[desired] for desired in kept}, root)
     return Plan(sorted(writes, key=_order), files, settings, old, before, lacking, overrides, option)
 
 
@@ -100,32 +100,32 @@ def _check_path(path, found):
         raise OptionError("path", path, "another program wrote this file; give another path, or remove the file")
 
 
-def _targets(wishes, coming, option, root):
-    """({key: the wish that decides about it}, [wishes that stand for none]). A key by its name wins over wildcards, later ones over earlier."""
+def _targets(all_desired, coming, option, root):
+    """({key: the desired setting that decides about it}, [desired settings that stand for none]). A name wins over wildcards, later ones over earlier."""
     targets, lacking = {}, []
-    for wish in sorted(wishes, key=lambda wish: "*" not in wish):
-        keys = _sysctls.matching(wish, root)
-        if not keys and wish.startswith(tuple(coming)) and ("*" in wish or _sysctls.meant(wish, 0, []) is None):
-            keys = [] if "*" in wish else [wish]
+    for desired in sorted(all_desired, key=lambda desired: "*" not in desired):
+        keys = _sysctls.matching(desired, root)
+        if not keys and desired.startswith(tuple(coming)) and ("*" in desired or _sysctls.meant(desired, 0, []) is None):
+            keys = [] if "*" in desired else [desired]
         elif not keys:
-            right = _sysctls.meant(wish, *_sysctls.first_missing(wish, root))
+            right = _sysctls.meant(desired, *_sysctls.first_missing(desired, root))
             if right:
-                raise OptionError(option, wish, "no kernel has this setting; did you mean %s?" % right)
-            lacking.append(wish)
-        targets.update(dict.fromkeys(keys, wish))
+                raise OptionError(option, desired, "no kernel has this setting; did you mean %s?" % right)
+            lacking.append(desired)
+        targets.update(dict.fromkeys(keys, desired))
     return targets, lacking
 
 
-def _render(wishes, values, before, recorded, targets, mark):
+def _render(all_desired, values, before, recorded, targets, mark):
     lines = []
-    for wish in sorted(wishes):
-        known = {key: value for key, value in recorded.items() if targets.get(key, wish) == wish and _sysctls.stands_for(wish, key)}
+    for desired in sorted(all_desired):
+        known = {key: value for key, value in recorded.items() if targets.get(key, desired) == desired and _sysctls.stands_for(desired, key)}
         for key, target in targets.items():
             # of wildcards only what changes: interfaces come and go, and find the right value in "default"
-            if target == wish and key not in known and before[key] is not None and ("*" not in wish or before[key] != values[wish]):
+            if target == desired and key not in known and before[key] is not None and ("*" not in desired or before[key] != values[desired]):
                 known[key] = before[key]
         lines += ["# before: %s = %s\n" % pair for pair in sorted(known.items())]
-        lines.append("%s = %s\n" % (wish, values[wish]))
+        lines.append("%s = %s\n" % (desired, values[desired]))
     return _HEAD % mark + "".join(lines)
 
 

@@ -10,14 +10,14 @@ import errno
 import traceback
 
 from ansible_collections.lvs.ipvs.plugins.module_utils._table import _plan
-from ansible_collections.lvs.ipvs.plugins.module_utils._table._netlink import operation_error, uncollected
+from ansible_collections.lvs.ipvs.plugins.module_utils._table._netlink import gc_paused, operation_error
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError
 
 _TRIES = 3
 _GONE = (errno.ESRCH, errno.ENOENT)
 
 
-@uncollected()
+@gc_paused()
 def reconcile(kernel, read, plan, check_mode, rollback=True, earlier=None):
     """Bring the kernel to what is wanted.
 

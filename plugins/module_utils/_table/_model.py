@@ -5,7 +5,7 @@
 """What the table of IPVS holds: virtual services and real servers. Normalising and validation; no I/O.
 
 An object read from the kernel has every field filled in ("whole"). An object that a user asked for may have ``None`` in a
-field: "leave it alone". ``overlay_*`` puts a wish over what is there, or over the defaults, and gives a whole object;
+field: "leave it alone". ``overlay_*`` puts desired options over what is there, or over the defaults, and gives a whole object;
 ``check_*`` holds whole objects to the rules that ipvsadm(8) enforces and the kernel does not.
 
 Sources: include/uapi/linux/ip_vs.h, net/netfilter/ipvs/ip_vs_ctl.c, ipvsadm(8) of version 1.31.
@@ -138,7 +138,7 @@ class Service(NamedTuple):
     one_packet: Optional[bool] = None
 
 
-def service_wish(options, path=""):
+def desired_service(options, path=""):
     """The virtual service that a user's options describe: a Service with None where an option is left out.
 
     ``options``: dict of the options of ``ipvs_service``. Raises OptionError.
@@ -170,12 +170,12 @@ def _check_name(name, option, what, examples):
         raise OptionError(option, name, "%s has a name of 1 to %d letters and digits, such as %s" % (what, MAX_NAME, examples))
 
 
-def overlay_service(wish, current=None):
-    """The whole Service that results when ``wish`` is put over ``current``, or is created when there is none."""
+def overlay_service(desired, current=None):
+    """The whole Service that results when ``desired`` is put over ``current``, or is created when there is none."""
     if current is None:
-        current = Service(wish.id, DEFAULT_SCHEDULER, (), 0, _literals.host_mask(wish.id.family), "", False)
-    merged = Service(*[old if new is None else new for new, old in zip(wish, current)])
-    if not merged.persistence_timeout and wish.persistence_netmask is None:
+        current = Service(desired.id, DEFAULT_SCHEDULER, (), 0, _literals.host_mask(desired.id.family), "", False)
+    merged = Service(*[old if new is None else new for new, old in zip(desired, current)])
+    if not merged.persistence_timeout and desired.persistence_netmask is None:
         merged = merged._replace(persistence_netmask=_literals.host_mask(merged.id.family))
     return merged
 
@@ -215,7 +215,7 @@ class Server(NamedTuple):
     tunnel_checksum: Optional[str] = None
 
 
-def server_wish(options, service, path=""):
+def desired_server(options, service, path=""):
     """The real server that a user's options describe: a Server with None where an option is left out.
 
     ``options``: dict of the options of ``ipvs_server`` that are the server's own; ``service``: the ServiceId it belongs to.
@@ -232,27 +232,27 @@ def server_wish(options, service, path=""):
     return Server(ident, *[options.get(name) for name in Server._fields[1:]])
 
 
-def overlay_server(wish, current=None):
-    """The whole Server that results when ``wish`` is put over ``current``, or is created when there is none."""
+def overlay_server(desired, current=None):
+    """The whole Server that results when ``desired`` is put over ``current``, or is created when there is none."""
     if current is None:
-        current = Server(wish.id, "dr", 1, 0, 0, "ipip", 0, "none")
-    merged = Server(*[old if new is None else new for new, old in zip(wish, current)])
-    if wish.upper_threshold == 0 and wish.lower_threshold is None:
+        current = Server(desired.id, "dr", 1, 0, 0, "ipip", 0, "none")
+    merged = Server(*[old if new is None else new for new, old in zip(desired, current)])
+    if desired.upper_threshold == 0 and desired.lower_threshold is None:
         merged = merged._replace(lower_threshold=0)  # it has a meaning only below an upper one
     tunnel_type, port, checksum = merged[5:]
     # what a former tunnel needed is not carried into a server that has no use for it
-    if merged.forward_method != "tun" and wish.tunnel_type is None:
+    if merged.forward_method != "tun" and desired.tunnel_type is None:
         tunnel_type = "ipip"
-    if tunnel_type != "gue" and wish.tunnel_port is None:
+    if tunnel_type != "gue" and desired.tunnel_port is None:
         port = 0
-    if wish.tunnel_checksum is None and (tunnel_type == "ipip" or (tunnel_type == "gre" and checksum == "remcsum")):
+    if desired.tunnel_checksum is None and (tunnel_type == "ipip" or (tunnel_type == "gre" and checksum == "remcsum")):
         checksum = "none"
     tunnel = (tunnel_type, port, checksum)
     return merged if merged[5:] == tunnel else Server(*merged[:5] + tunnel)
 
 
-def check_server(server, service, wish=None, path=""):
-    """Raise OptionError where a whole Server breaks a rule. ``service``: the ServiceId; ``wish``: what was asked, if anything."""
+def check_server(server, service, desired=None, path=""):
+    """Raise OptionError where a whole Server breaks a rule. ``service``: the ServiceId; ``desired``: what was asked, if anything."""
     method, port = server.forward_method, server.id.port
     _literals.check_host(server.id.address, path + "address", "a real server")
     if not service.fwmark and method != "nat" and port != service.port:
@@ -264,14 +264,14 @@ def check_server(server, service, wish=None, path=""):
         )
     if server.lower_threshold > server.upper_threshold:
         name, other, remedy = "lower_threshold", "upper_threshold", "must not be above upper_threshold, which is %d"
-        if wish is not None and wish.lower_threshold is None:
+        if desired is not None and desired.lower_threshold is None:
             name, other, remedy = "upper_threshold", "lower_threshold", "is below the server's lower_threshold, %d; give that too"
         raise OptionError(path + name, getattr(server, name), remedy % getattr(server, other))
     if method != "tun":
         for name in ("tunnel_type", "tunnel_port", "tunnel_checksum"):
-            if wish is not None and getattr(wish, name) is not None:
+            if desired is not None and getattr(desired, name) is not None:
                 raise OptionError(
-                    path + name, getattr(wish, name), "tunnel options need forward_method tun; this server's is %s" % method
+                    path + name, getattr(desired, name), "tunnel options need forward_method tun; this server's is %s" % method
                 )
         if _literals.family_of(server.id.address) != service.family:
             raise OptionError(
@@ -300,7 +300,7 @@ def check_server(server, service, wish=None, path=""):
 
 
 class Entry(NamedTuple):
-    """A virtual service and its real servers, by identity. ``servers`` is None in a wish that says nothing of them."""
+    """A virtual service and its real servers, by identity. ``servers`` is None in a desired entry that does not name any."""
 
     service: Service
     servers: Optional[Dict[ServerId, Server]]
@@ -310,27 +310,27 @@ Table = Dict[ServiceId, Entry]
 """The IPVS table, or the part of it that somebody asked for."""
 
 
-def entry_wish(options, path=""):
+def desired_entry(options, path=""):
     """The Entry that the options of one service with its ``servers`` describe. A duplicate server is an OptionError."""
-    service = service_wish(options, path)
+    service = desired_service(options, path)
     if options.get("servers") is None:
         return Entry(service, None)
     servers = {}
     for index, server_options in enumerate(options["servers"]):
         where = "%sservers[%d]." % (path, index)
-        server = server_wish(server_options, service.id, where)
+        server = desired_server(server_options, service.id, where)
         if server.id in servers:
             raise OptionError(where + "address", str(server.id), "this server is listed twice; list each server once")
         servers[server.id] = server
     return Entry(service, servers)
 
 
-def table_wish(services, path="services"):
+def desired_table(services, path="services"):
     """The Table that a list of such options describes. A duplicate service is an OptionError."""
     table = {}
     for index, options in enumerate(services):
         where = "%s[%d]." % (path, index)
-        entry = entry_wish(options, where)
+        entry = desired_entry(options, where)
         if entry.service.id in table:
             option = "fwmark" if entry.service.id.fwmark else "address"
             raise OptionError(where + option, str(entry.service.id), "this service is listed twice; list each service once")
@@ -338,21 +338,21 @@ def table_wish(services, path="services"):
     return table
 
 
-def created_entry(wish, path=""):
+def created_entry(desired, path=""):
     """The whole Entry that an Entry asked for becomes where there is none yet, held to the rules."""
-    service = overlay_service(wish.service)
+    service = overlay_service(desired.service)
     check_service(service, path)
     servers = {}
-    for index, (ident, server_wish) in enumerate((wish.servers or {}).items()):
-        servers[ident] = overlay_server(server_wish)
-        check_server(servers[ident], service.id, server_wish, "%sservers[%d]." % (path, index))
+    for index, (ident, desired_server) in enumerate((desired.servers or {}).items()):
+        servers[ident] = overlay_server(desired_server)
+        check_server(servers[ident], service.id, desired_server, "%sservers[%d]." % (path, index))
     return Entry(service, servers)
 
 
 def created_table(services, path="services"):
     """The Table of whole entries that a list of services makes of an empty table, held to the rules. Raises OptionError."""
-    wishes = table_wish(services, path)
-    return {ident: created_entry(wish, "%s[%d]." % (path, index)) for index, (ident, wish) in enumerate(wishes.items())}
+    all_desired = desired_table(services, path)
+    return {ident: created_entry(desired, "%s[%d]." % (path, index)) for index, (ident, desired) in enumerate(all_desired.items())}
 
 
 def service_options(service):

@@ -13,16 +13,16 @@ _CONNTRACK = ("nf_conntrack", "nf_conntrack_ipv4")
 
 
 def needs(services):
-    """The Wishes of ``_modules`` that a list of services comes to. Raises OptionError for a list that is wrong."""
-    wishes = [_modules.Wish("services", ("ip_vs",)), _modules.Wish("services", _CONNTRACK)]
+    """The entries of ``_modules`` that a list of services comes to. Raises OptionError for a list that is wrong."""
+    all_desired = [_modules.Desired("services", ("ip_vs",)), _modules.Desired("services", _CONNTRACK)]
     seen = set()
-    for index, entry in enumerate(_model.table_wish(services).values()):
+    for index, entry in enumerate(_model.desired_table(services).values()):
         scheduler = entry.service.scheduler or _model.DEFAULT_SCHEDULER
         for part, name in (("scheduler", "" if scheduler == "none" else scheduler), ("persistence_engine", entry.service.persistence_engine)):
             if name and (part, name) not in seen:
                 seen.add((part, name))
-                wishes.append(_modules.Wish("services[%d].%s" % (index, part), (_kmod.module_of(part, name).replace("-", "_"),), part))
-    return wishes
+                all_desired.append(_modules.Desired("services[%d].%s" % (index, part), (_kmod.module_of(part, name).replace("-", "_"),), part))
+    return all_desired
 
 
 def manage_modules(options, context, root="/"):

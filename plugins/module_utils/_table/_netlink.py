@@ -47,7 +47,7 @@ def loaded(netns=None):
 
 
 @contextlib.contextmanager
-def uncollected():
+def gc_paused():
     """Hold back Python's search for cycles, which walks over a growing table again and again and finds none in it."""
     enabled = gc.isenabled()
     gc.disable()
@@ -98,7 +98,7 @@ class Kernel:
     # -----------------------------------------------------------------------------------------------------------------
     # reading
 
-    @uncollected()
+    @gc_paused()
     def read(self, idents=None):
         """The Table of all services with their servers, or of those services in ``idents`` that are there."""
         table = {}
@@ -110,7 +110,7 @@ class Kernel:
             table[service.id] = _model.Entry(service, servers)
         return table
 
-    @uncollected()
+    @gc_paused()
     def statistics(self, idents=None):
         """Counters and connections, as a dict: ServiceId -> (Statistics, {ServerId: (Connections, Statistics)})."""
         found = {}
@@ -130,7 +130,7 @@ class Kernel:
                 return server, connections
         return None
 
-    @uncollected()
+    @gc_paused()
     def uses(self, idents):
         """{ServiceId: {ServerId: (Server, Connections)}} of these services, one dump for each; empty where a service isn't there."""
         found = {}

@@ -17,8 +17,8 @@ def manage_addresses(options, context):
         if ident.address:
             served.setdefault(ident.address, _addresses.host(ident.address, "services[%d].address" % number))
     given = options["addresses"]
-    wishes = list(served.values()) if given is None else _addresses.wished(given)
+    all_desired = list(served.values()) if given is None else _addresses.parsed(given)
     if options["state"] == "absent":
-        wishes = []
+        all_desired = []
     awaited = ["table", *served] if options["wait_for_service"] and options["services"] != [] else []
-    return _addresses.manage(wishes, awaited, options, context)
+    return _addresses.manage(all_desired, awaited, options, context)

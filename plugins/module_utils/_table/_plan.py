@@ -118,17 +118,17 @@ def inverse(operation):
 def plan_present(current, wanted, prune_servers=None, prune_services=None, path=None):
     """Enforce what is wanted.
 
-    ``current``: the Table of whole entries as read; ``wanted``: a Table of wishes; ``prune_servers(ServiceId)``: whether servers
+    ``current``: the Table of whole entries as read; ``wanted``: a Table of desired entries; ``prune_servers(ServiceId)``: whether servers
     of this wanted service that are not wanted go; ``prune_services(ServiceId)``: whether a service that is not wanted goes;
     ``path(ServiceId, ServerId or None)``: the option path for errors. Raises OptionError before anything is planned.
     """
     path = path or (lambda service, server: "")
     creations, edits, removals = [], [], []
     before, after = {}, {}
-    for ident, (wish, server_wishes) in wanted.items():
+    for ident, (desired, desired_servers) in wanted.items():
         entry = current.get(ident)
         if entry is None:
-            service = _model.overlay_service(wish)
+            service = _model.overlay_service(desired)
             _model.check_service(service, path(ident, None))
             changes = creations
             changes.append(Operation(ADD_SERVICE, ident, None, service))
@@ -137,28 +137,28 @@ def plan_present(current, wanted, prune_servers=None, prune_services=None, path=
             before[ident] = entry
             changes = edits
             service, present = entry
-            if wish != service:
-                service = _model.overlay_service(wish, entry.service)
+            if desired != service:
+                service = _model.overlay_service(desired, entry.service)
                 if service != entry.service:
                     _model.check_service(service, path(ident, None))
                     changes.append(Operation(EDIT_SERVICE, ident, entry.service, service))
-        if server_wishes is None:
+        if desired_servers is None:
             after[ident] = _model.Entry(service, present)
             continue
         servers = dict(present)
-        for server_ident, server_wish in server_wishes.items():
+        for server_ident, desired_server in desired_servers.items():
             old = present.get(server_ident)
-            if server_wish == old:
+            if desired_server == old:
                 continue
-            new = _model.overlay_server(server_wish, old)
-            if new != old or _names_tunnel(server_wish):
-                _model.check_server(new, ident, server_wish, path(ident, server_ident))
+            new = _model.overlay_server(desired_server, old)
+            if new != old or _names_tunnel(desired_server):
+                _model.check_server(new, ident, desired_server, path(ident, server_ident))
             if new != old:
                 changes.append(Operation(EDIT_SERVER if old else ADD_SERVER, ident, old, new))
                 servers[server_ident] = new
-        if len(servers) > len(server_wishes) and prune_servers is not None and prune_servers(ident):
+        if len(servers) > len(desired_servers) and prune_servers is not None and prune_servers(ident):
             for server_ident in list(servers):
-                if server_ident not in server_wishes:
+                if server_ident not in desired_servers:
                     removals.append(Operation(DELETE_SERVER, ident, servers.pop(server_ident), None))
         after[ident] = _model.Entry(service, servers)
     if prune_services is not None:
@@ -169,8 +169,8 @@ def plan_present(current, wanted, prune_servers=None, prune_services=None, path=
     return Plan(tuple(creations + edits + removals), before, after)
 
 
-def _names_tunnel(wish):
-    return not (wish.tunnel_type is None and wish.tunnel_port is None and wish.tunnel_checksum is None)
+def _names_tunnel(desired):
+    return not (desired.tunnel_type is None and desired.tunnel_port is None and desired.tunnel_checksum is None)
 
 
 def flush(plan):
@@ -184,43 +184,43 @@ def plan_absent(current, idents):
     return Plan(tuple(Operation(DELETE_SERVICE, ident, entry, None) for ident, entry in before.items()), before, {})
 
 
-def plan_server(current, ident, wish, absent=False):
-    """Enforce one real server's wish, or its absence, in the service ``ident`` of the Table ``current``.
+def plan_server(current, ident, desired, absent=False):
+    """Enforce one desired real server, or its absence, in the service ``ident`` of the Table ``current``.
 
     ``before`` and ``after`` hold the service with this one server only. The service must be there.
     """
     entry = current[ident]
-    old = entry.servers.get(wish.id)
-    named = {wish.id: old} if old else {}
+    old = entry.servers.get(desired.id)
+    named = {desired.id: old} if old else {}
     before = {ident: _model.Entry(entry.service, named)}
     if absent:
         operations = (Operation(DELETE_SERVER, ident, old, None),) if old else ()
         return Plan(operations, before, {ident: _model.Entry(entry.service, {})})
-    plan = plan_present(before, {ident: _model.Entry(_model.Service(ident), {wish.id: wish})})
+    plan = plan_present(before, {ident: _model.Entry(_model.Service(ident), {desired.id: desired})})
     return Plan(plan.operations, before, plan.after)
 
 
-def plan_timeouts(current, wish):
+def plan_timeouts(current, desired):
     """Set the connection timeouts."""
-    after = _settings.overlay_timeouts(wish, current)
+    after = _settings.overlay_timeouts(desired, current)
     operations = (Operation(SET_TIMEOUTS, None, current, after),) if after != current else ()
     return Plan(operations, current, after)
 
 
-def plan_daemon(current, wish, absent=False):
-    """Run the sync daemon that is wished for, or none of that role. A daemon is changed by stopping and starting it.
+def plan_daemon(current, desired, absent=False):
+    """Run the sync daemon that is desired, or none of that role. A daemon is changed by stopping and starting it.
 
     ``current`` and the plan's ``before`` and ``after``: dicts, role -> Daemon.
     """
-    old = current.get(wish.role)
-    others = {role: daemon for role, daemon in current.items() if role != wish.role}
+    old = current.get(desired.role)
+    others = {role: daemon for role, daemon in current.items() if role != desired.role}
     stop = (Operation(STOP_DAEMON, None, old, None),) if old else ()
     if absent:
         return Plan(stop, current, others)
-    new = _settings.overlay_daemon(wish, old)
+    new = _settings.overlay_daemon(desired, old)
     if new == old:
         return Plan((), current, current)
-    return Plan(stop + (Operation(START_DAEMON, None, None, new),), current, dict(others, **{wish.role: new}))
+    return Plan(stop + (Operation(START_DAEMON, None, None, new),), current, dict(others, **{desired.role: new}))
 
 
 def plan_zero(statistics, everything=False):

@@ -64,7 +64,7 @@ def _marks(words):
 
 
 def refuse_emptiness(plan, wanted, options, saved=()):
-    """Raise OptionError where nothing is listed and services would go: an empty list is rather a mistake than a wish.
+    """Raise OptionError where nothing is listed and services would go: an empty list is usually a mistake.
 
     ``saved``: the ServiceIds that go because the saved table holds them, which ``allow_empty`` is enough for.
     """

@@ -98,8 +98,8 @@ def _load(names, context):
 
 def _plan(wanted, text, node, context):
     """(Plan of ``_boot``, Plan of ``_sysctl_plan``). The boot sets the settings with the lines; the latter knows what was there before them."""
-    wishes = {words[1]: words[2] for words in map(str.split, wanted.lines) if words[0] == "sysctl"}
+    all_desired = {words[1]: words[2] for words in map(str.split, wanted.lines) if words[0] == "sysctl"}
     # The interface of a module that is not loaded yet comes with it.
-    settings = _sysctl_plan.plan(wishes, _real_server.SYSCTL_FILE, _real_server.OWNER.mark, coming=["net.ipv4.conf."], option="arp_interfaces")
+    settings = _sysctl_plan.plan(all_desired, _real_server.SYSCTL_FILE, _real_server.OWNER.mark, coming=["net.ipv4.conf."], option="arp_interfaces")
     extra = [_own_files.File(_real_server.MODULES_FILE, _real_server.modules_text(wanted.modules))]
     return _boot.plan(_real_server.OWNER, text, node, context, extra), settings

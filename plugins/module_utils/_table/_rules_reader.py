@@ -123,7 +123,7 @@ class _Reader:
             options["scheduler_flags"] = _flags(line, options.get("scheduler", _model.DEFAULT_SCHEDULER))
         options.update(_model.id_options(ident))
         try:
-            service = _model.overlay_service(_model.service_wish(options))
+            service = _model.overlay_service(_model.desired_service(options))
             _model.check_service(service)
         except OptionError as error:
             raise line.refuse(error, "service") from error
@@ -168,9 +168,9 @@ class _Reader:
         options = {field: _value(line, field) for field in line.found if field in _model.Server._fields}
         options.update(server_id._asdict())
         try:
-            wish = _model.server_wish(options, ident)
-            server = _model.overlay_server(wish)
-            _model.check_server(server, ident, wish)
+            desired = _model.desired_server(options, ident)
+            server = _model.overlay_server(desired)
+            _model.check_server(server, ident, desired)
         except OptionError as error:
             raise line.refuse(error, "tunnel_type" if error.option == "tunnel_port" else "server") from error
         return server
@@ -204,10 +204,10 @@ class _Reader:
             options[field] = _number(line, line.words[index], index)
             line.found[field] = (line.command, options[field], index)
         try:
-            wish = _settings.timeouts_wish(options)
+            desired = _settings.desired_timeouts(options)
         except OptionError as error:
             raise line.refuse(error, "command") from error
-        self.timeouts = _settings.overlay_timeouts(wish, self.timeouts or _settings.Timeouts())
+        self.timeouts = _settings.overlay_timeouts(desired, self.timeouts or _settings.Timeouts())
 
     def _role(self, line):
         role, index = line.found["command"][1:]
@@ -222,7 +222,7 @@ class _Reader:
         options = {field: _value(line, field) for field in line.found if field in _rules_words.DAEMON_FIELDS}
         options.setdefault("interface", _DEFAULT_INTERFACE)
         try:
-            self.daemons[role] = _settings.overlay_daemon(_settings.daemon_wish(dict(options, role=role)))
+            self.daemons[role] = _settings.overlay_daemon(_settings.desired_daemon(dict(options, role=role)))
         except OptionError as error:
             raise line.refuse(error, "command") from error
 

@@ -20,7 +20,7 @@ _LOST = "the table does not come back after a reboot"
 def manage_saved(options, context):
     """The table that the boot restores."""
     _check_path(options["path"])
-    wanted = None if options["services"] is None else _model.table_wish(options["services"])
+    wanted = None if options["services"] is None else _model.desired_table(options["services"])
     place = _saved.place(options["path"])
     if options["state"] == "absent":
         return _absent(place, context)
@@ -28,11 +28,11 @@ def manage_saved(options, context):
     table, text = _snapshot(options, wanted, context)
     rules = _own_files.read(place.path)
     _warn_of_others(rules, context)
-    wishes = [_own_files.File(place.path, text, _saved.MODE), _saved_boot.unit_file(place)]
+    all_desired = [_own_files.File(place.path, text, _saved.MODE), _saved_boot.unit_file(place)]
     if place.settings:
-        wishes.append(_saved_boot.switched(_own_files.read(place.settings), True))
-    stale = _stale(place, wishes)
-    changes = _own_files.plan(wishes)
+        all_desired.append(_saved_boot.switched(_own_files.read(place.settings), True))
+    stale = _stale(place, all_desired)
+    changes = _own_files.plan(all_desired)
     enabled = _units.state(place.unit, context).enabled
     if not context.check_mode:
         _disable(stale, context)
@@ -83,14 +83,14 @@ def _warn_of_others(rules, context):
 def _absent(place, context):
     """Restore nothing. Rules that others wrote, and what restores them, stay."""
     ours = _saved.is_ours(_own_files.read(place.path).text)
-    wishes = [_saved_boot.unit_file(place, wanted=False)]
+    all_desired = [_saved_boot.unit_file(place, wanted=False)]
     if ours and place.settings:
         found = _own_files.read(place.settings)
-        wishes.append(found if found.text is None else _saved_boot.switched(found, False))
+        all_desired.append(found if found.text is None else _saved_boot.switched(found, False))
     if ours:
-        wishes.append(_saved_boot.emptied(place))  # last: it says to whoever is killed before, and runs again, that the rest is ours
-    stale = _stale(place, wishes)
-    changes = _own_files.plan(wishes)
+        all_desired.append(_saved_boot.emptied(place))  # last: it says to whoever is killed before, and runs again, that the rest is ours
+    stale = _stale(place, all_desired)
+    changes = _own_files.plan(all_desired)
     # on Debian the settings say it, and the service has other work, too
     off = [place.unit] if (place.own or ours) and not place.settings and _is_enabled(place.unit, context) else []
     if not context.check_mode:
@@ -100,12 +100,12 @@ def _absent(place, context):
     return _answer(place, changes, differences, 0, context)
 
 
-def _stale(place, wishes):
-    """The unit of ours, in a list, that was there before another one took its place; its File is added to the wishes."""
+def _stale(place, all_desired):
+    """The unit of ours, in a list, that was there before another one took its place; its File is added to the desired ones."""
     own = _own_files.read(_units.FOLDER + _saved.OWN_UNIT)
     if place.own or not _saved.is_ours(own.text):
         return []
-    wishes.append(_own_files.File(own.path, None))
+    all_desired.append(_own_files.File(own.path, None))
     return [_saved.OWN_UNIT]
 
 

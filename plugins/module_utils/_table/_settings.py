@@ -17,14 +17,14 @@ MAX_TIMEOUT = 86400 * 31  # ipvsadm's limit; the kernel's depends on its HZ
 
 
 class Timeouts(NamedTuple):
-    """Connection timeouts in seconds. None, in a wish: keep."""
+    """Connection timeouts in seconds. None, if desired: keep."""
 
     tcp: Optional[int] = None
     tcp_fin: Optional[int] = None
     udp: Optional[int] = None
 
 
-def timeouts_wish(options):
+def desired_timeouts(options):
     """The Timeouts that a user's options describe; 0 means keep, as in ipvsadm, and becomes None."""
     for name in Timeouts._fields:
         if options.get(name) is not None:
@@ -32,14 +32,14 @@ def timeouts_wish(options):
     return Timeouts(*[options.get(name) or None for name in Timeouts._fields])
 
 
-def overlay_timeouts(wish, current):
-    """The Timeouts that result when ``wish`` is put over ``current``."""
-    return Timeouts(*[old if new is None else new for new, old in zip(wish, current)])
+def overlay_timeouts(desired, current):
+    """The Timeouts that result when ``desired`` is put over ``current``."""
+    return Timeouts(*[old if new is None else new for new, old in zip(desired, current)])
 
 
 def created_timeouts(options, path="timeouts"):
-    """What timeouts_wish makes of the options, with ``path`` in errors."""
-    return _checks.within(path, timeouts_wish, options)
+    """What desired_timeouts makes of the options, with ``path`` in errors."""
+    return _checks.within(path, desired_timeouts, options)
 
 
 class Daemon(NamedTuple):
@@ -57,7 +57,7 @@ class Daemon(NamedTuple):
 DAEMON_DEFAULTS = Daemon("", None, 0, None, "224.0.0.81", 8848, 1)
 
 
-def daemon_wish(options):
+def desired_daemon(options):
     """The Daemon that a user's options describe, with None where an option is left out."""
     interface = options.get("interface")
     if interface is not None and not (1 <= len(interface) <= 15 and interface.isascii() and "/" not in interface):
@@ -79,15 +79,15 @@ def daemon_wish(options):
     return Daemon(options["role"], *(fields + [group, options.get("multicast_port"), options.get("multicast_ttl")]))
 
 
-def overlay_daemon(wish, current=None):
-    """The Daemon that results when ``wish`` is put over ``current``, or is started when there is none.
+def overlay_daemon(desired, current=None):
+    """The Daemon that results when ``desired`` is put over ``current``, or is started when there is none.
 
     ``max_length`` comes out as the kernel clamps it (start_sync_thread in ip_vs_sync.c); None: the kernel's choice by MTU.
     """
     base = current or DAEMON_DEFAULTS
-    merged = Daemon(*[old if new is None else new for new, old in zip(wish, base)])
+    merged = Daemon(*[old if new is None else new for new, old in zip(desired, base)])
     if merged.interface is None:
-        raise OptionError("interface", None, "no %s sync daemon runs: set interface to start one" % wish.role)
+        raise OptionError("interface", None, "no %s sync daemon runs: set interface to start one" % desired.role)
     if merged.max_length is not None:
         headers = 48 if ":" in merged.multicast_group else 28
         shortest = 1024 if merged.role == "backup" else 1
@@ -100,7 +100,7 @@ def created_daemons(daemons, path="sync_daemons"):
     created = {}
     for index, options in enumerate(daemons):
         where = "%s[%d]" % (path, index)
-        daemon = overlay_daemon(_checks.within(where, daemon_wish, options))
+        daemon = overlay_daemon(_checks.within(where, desired_daemon, options))
         if daemon.role in created:
             raise OptionError(where + ".role", daemon.role, "there is one sync daemon of each role")
         created[daemon.role] = daemon

@@ -13,10 +13,10 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import Ipvs
 
 def manage_timeouts(options, context):
     """The connection timeouts."""
-    wish = _settings.timeouts_wish(options)
-    with _session.open_kernel(options, context, load=any(wish)) as kernel:
+    desired = _settings.desired_timeouts(options)
+    with _session.open_kernel(options, context, load=any(desired)) as kernel:
         plan = reconcile(
-            kernel, lambda kernel: kernel.timeouts(), lambda current: _plan.plan_timeouts(current, wish), context.check_mode
+            kernel, lambda kernel: kernel.timeouts(), lambda current: _plan.plan_timeouts(current, desired), context.check_mode
         )
     return _session.answer(plan, context, dict(timeouts=plan.after._asdict()), lambda timeouts: _rules.render_timeouts(timeouts) + "\n")
 
@@ -24,12 +24,12 @@ def manage_timeouts(options, context):
 def manage_sync_daemon(options, context):
     """The connection synchronisation daemon of one role."""
     absent = options["state"] == "absent"
-    wish = _settings.daemon_wish(options)
+    desired = _settings.desired_daemon(options)
     with _session.open_kernel(options, context, load=not absent) as kernel:
-        old = kernel.daemons().get(wish.role)
+        old = kernel.daemons().get(desired.role)
 
         def plan(current):
-            made = _plan.plan_daemon(current, wish, absent)
+            made = _plan.plan_daemon(current, desired, absent)
             for operation in made.operations:
                 if operation.kind == _plan.START_DAEMON:
                     _check_start(operation.after, kernel, options, context)
@@ -43,10 +43,10 @@ def manage_sync_daemon(options, context):
             raise _with_daemon(error, kernel, old) from error
         if plan.operations and not absent and not context.check_mode:
             plan = plan._replace(after=kernel.daemons())
-    daemon = plan.after.get(wish.role)
+    daemon = plan.after.get(desired.role)
 
     def render(daemons):
-        return "".join(_rules.render_daemon(each) + "\n" for role, each in sorted(daemons.items()) if role == wish.role)
+        return "".join(_rules.render_daemon(each) + "\n" for role, each in sorted(daemons.items()) if role == desired.role)
 
     return _session.answer(plan, context, {"sync_daemon": dict(daemon._asdict()) if daemon else None}, render)
 

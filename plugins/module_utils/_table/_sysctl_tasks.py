@@ -17,7 +17,7 @@ _FORWARDING = {_literals.IPV4: "net.ipv4.ip_forward", _literals.IPV6: "net.ipv6.
 
 
 def needed(table):
-    """The settings that a director of this Table of wishes needs: forwarding for each address family that has servers behind NAT."""
+    """The settings that a director of this Table of desired entries needs: forwarding for each address family that has servers behind NAT."""
     servers = [server for entry in table.values() for server in (entry.servers or {}).values()]
     families = {_literals.family_of(server.id.address) for server in servers if server.forward_method == "nat"}
     return {_FORWARDING[family]: "1" for family in sorted(families)}
@@ -25,12 +25,12 @@ def needed(table):
 
 def manage_sysctls(options, context, root="/"):
     """Kernel settings, now and at boot. ``root``: the directory that the node's file system starts at."""
-    wishes = {}
+    all_desired = {}
     if options["state"] == "present":
-        wishes = needed(_model.table_wish(options["services"] or ()))
-        wishes.update(_sysctl_plan.check(options["settings"] or {}))
+        all_desired = needed(_model.desired_table(options["services"] or ()))
+        all_desired.update(_sysctl_plan.check(options["settings"] or {}))
     ipvs_is_coming = context.check_mode and not os.path.isdir(_sysctls.path_of(_sysctls.IPVS.rstrip("."), root))
-    plan = _sysctl_plan.plan(wishes, options["path"], MARK, (_sysctls.IPVS,) if ipvs_is_coming else (), root=root)
+    plan = _sysctl_plan.plan(all_desired, options["path"], MARK, (_sysctls.IPVS,) if ipvs_is_coming else (), root=root)
     for warning in _sysctl_plan.warnings(plan, os.uname().release):
         context.warn(warning)
     if not context.check_mode:

@@ -31,7 +31,7 @@ class _Task:
     def __init__(self, options, context):
         self.options, self.context = options, context
         self.absent = options["state"] == "absent"
-        self.wanted, prefixes = _table_wish(options)
+        self.wanted, prefixes = _desired_table(options)
         self.path = _session.entry_path(self.wanted, prefixes)
         self.prune = None if self.absent else _prune.rule(options)
         self.saved = _saved_services(options) - set(self.wanted)
@@ -156,10 +156,10 @@ def _unlisted(table, wanted):
     """The servers that listed services have and do not list, as options that name them. A service without servers lists what it has."""
     return [
         _server_options(ident, server)
-        for ident, wish in wanted.items()
-        if wish.servers is not None and ident in table
+        for ident, desired in wanted.items()
+        if desired.servers is not None and ident in table
         for server in table[ident].servers
-        if server not in wish.servers
+        if server not in desired.servers
     ]
 
 
@@ -168,10 +168,10 @@ def _server_options(ident, server):
     return dict(place, address=server.address, port=server.port)
 
 
-def _table_wish(options):
-    """(Table of wishes, {ServiceId: option path}) from ``services`` or ``rules``."""
+def _desired_table(options):
+    """(Table of desired entries, {ServiceId: option path}) from ``services`` or ``rules``."""
     if options["services"] is not None:
-        wanted = _model.table_wish(options["services"])
+        wanted = _model.desired_table(options["services"])
         return wanted, {ident: "services[%d]." % index for index, ident in enumerate(wanted)}
     if options["rules"] is None:
         raise OptionError("rules", None, "give a list of services, or rules of ipvsadm; an empty list or text stands for no services")
@@ -187,7 +187,7 @@ def _table_wish(options):
 
 
 def _without_tunnel(server):
-    """The wish for a whole Server, which says nothing of a tunnel where there is none."""
+    """The desired options of a whole Server, without a tunnel's where there is none."""
     if server.forward_method == "tun":
         return server
     return server._replace(tunnel_type=None, tunnel_port=None, tunnel_checksum=None)

@@ -22,7 +22,7 @@ def manage_service(options, context):
     """One virtual service, with or without its servers."""
     absent = options["state"] == "absent"
     ident = _model.service_id(options)
-    wanted = {} if absent else {ident: _model.entry_wish(options)}
+    wanted = {} if absent else {ident: _model.desired_entry(options)}
     owned = _keepalived_owned.Owned(options["netns"], context)
 
     def plan(current):
@@ -41,12 +41,12 @@ def manage_server(options, context):
     """One real server: present, absent or drained."""
     state = options["state"]
     ident = _model.service_id(_prefixed(options, "service_"), "service_")
-    wish = _model.server_wish(options, ident)
+    desired = _model.desired_server(options, ident)
     drain = _drain_settings(options)
-    if state == "drained" and wish.weight:
-        raise OptionError("weight", wish.weight, "state drained sets the weight to 0; omit weight")
+    if state == "drained" and desired.weight:
+        raise OptionError("weight", desired.weight, "state drained sets the weight to 0; omit weight")
     if state == "absent":
-        wish = _model.Server(wish.id)
+        desired = _model.Server(desired.id)
     values = {"service": _model.id_options(ident)}
     owned = _keepalived_owned.Owned(options["netns"], context)
 
@@ -57,23 +57,23 @@ def manage_server(options, context):
 
         current = read(kernel)
         if ident not in current and state == "present":
-            return _server_without_service(ident, wish, context, values)
-        if ident not in current or wish.id not in current[ident].servers:
+            return _server_without_service(ident, desired, context, values)
+        if ident not in current or desired.id not in current[ident].servers:
             if state == "drained":
-                raise _nothing_to_drain(kernel.read(), ident, wish.id)
+                raise _nothing_to_drain(kernel.read(), ident, desired.id)
             if options["port"] is None and ident in current:
-                _other_port(current[ident].servers, ident, wish.id, state, context)
+                _other_port(current[ident].servers, ident, desired.id, state, context)
             drain = None
 
         done = _plan.Plan((), None, None)
         if drain:
-            done = _drain_server(kernel, read, ident, wish, drain, context, values, owned)
+            done = _drain_server(kernel, read, ident, desired, drain, context, values, owned)
         if state != "drained":
             try:
-                done = _session.joined(done, reconcile(kernel, read, _server_plan(ident, wish, owned, state == "absent"), context.check_mode))
+                done = _session.joined(done, reconcile(kernel, read, _server_plan(ident, desired, owned, state == "absent"), context.check_mode))
             except IpvsError as error:
                 raise _session.after_failure(done, error) from error
-    server = done.after[ident].servers.get(wish.id) if ident in done.after else None
+    server = done.after[ident].servers.get(desired.id) if ident in done.after else None
     values["server"] = _model.server_options(server) if server else None
     return _session.answer(done, context, values)
 
@@ -100,10 +100,10 @@ def _other_port(servers, ident, server, state, context):
         raise OptionError("port", None, "%s; give that port to manage it, or port: %d to add another" % (there, server.port))
 
 
-def _server_plan(ident, wish, owned, absent=False):
+def _server_plan(ident, desired, owned, absent=False):
     def plan(table):
         if ident in table:
-            return owned.settled(_plan.plan_server(table, ident, wish, absent))
+            return owned.settled(_plan.plan_server(table, ident, desired, absent))
         if absent:
             return _plan.Plan((), {}, {})
         raise _session.no_service(ident)
@@ -111,12 +111,12 @@ def _server_plan(ident, wish, owned, absent=False):
     return plan
 
 
-def _server_without_service(ident, wish, context, values):
+def _server_without_service(ident, desired, context, values):
     if not context.check_mode:
         raise _session.no_service(ident)
     context.warn(f"service {ident} does not exist yet; an earlier task may create it, so the server is reported as added")
-    server = _model.overlay_server(wish)
-    _model.check_server(server, ident, wish)
+    server = _model.overlay_server(desired)
+    _model.check_server(server, ident, desired)
     entry = _model.Entry(_model.overlay_service(_model.Service(ident)), {server.id: server})
     plan = _plan.Plan((_plan.Operation(_plan.ADD_SERVER, ident, None, server),), {}, {ident: entry})
     values["server"] = _model.server_options(server)
@@ -134,30 +134,30 @@ def _drain_settings(options):
     return options["drain_connections"], timeout, options["drain_interval"]
 
 
-def _drain_plan(ident, wish, owned):
+def _drain_plan(ident, desired, owned):
     """Set the weight of a server to 0; one that somebody has removed meanwhile stays removed."""
 
     def plan(table):
-        if ident in table and wish.id in table[ident].servers:
-            return owned.settled(_plan.plan_server(table, ident, wish._replace(weight=0)))
+        if ident in table and desired.id in table[ident].servers:
+            return owned.settled(_plan.plan_server(table, ident, desired._replace(weight=0)))
         return _plan.Plan((), {}, {})
 
     return plan
 
 
-def _drain_server(kernel, read, ident, wish, drain, context, values, owned):
+def _drain_server(kernel, read, ident, desired, drain, context, values, owned):
     """Set the weight to 0 and wait for the connections. Returns the Plan that was carried out; its ``after`` is empty where the
     server has gone meanwhile."""
     limit, timeout, interval = drain
-    plan = reconcile(kernel, read, _drain_plan(ident, wish, owned), context.check_mode)
+    plan = reconcile(kernel, read, _drain_plan(ident, desired, owned), context.check_mode)
 
     def look():
-        return kernel.connections(ident, wish.id)
+        return kernel.connections(ident, desired.id)
 
     def reset():
         nonlocal plan
-        context.warn("another program set the weight of %s of %s while it was drained; it was set to 0 again" % (wish.id, ident))
-        plan = _session.joined(plan, reconcile(kernel, read, _drain_plan(ident, wish, owned), False))
+        context.warn("another program set the weight of %s of %s while it was drained; it was set to 0 again" % (desired.id, ident))
+        plan = _session.joined(plan, reconcile(kernel, read, _drain_plan(ident, desired, owned), False))
 
     if not plan.after:
         outcome, seen = _drain.GONE, None
@@ -170,7 +170,7 @@ def _drain_server(kernel, read, ident, wish, drain, context, values, owned):
             raise _session.after_failure(plan, error) from error
     values["connections"] = dict(seen[1]._asdict()) if seen else None
     if outcome == _drain.GONE:
-        context.warn("%s of %s was removed by another program while it was drained" % (wish.id, ident))
+        context.warn("%s of %s was removed by another program while it was drained" % (desired.id, ident))
         return plan._replace(after={})
     if outcome == _drain.DRAINED:
         return plan
@@ -178,12 +178,12 @@ def _drain_server(kernel, read, ident, wish, drain, context, values, owned):
     if outcome == _drain.TIMED_OUT:
         text = (
             "drain_timeout: %s seconds have passed and %s of %s still has %d active connections (drain_connections: %d). "
-            "Its weight is 0, so it gets no new ones, and it stays in the table." % (timeout, wish.id, ident, connections.active, limit)
+            "Its weight is 0, so it gets no new ones, and it stays in the table." % (timeout, desired.id, ident, connections.active, limit)
         )
     else:
         text = (
             "somebody else gave %s of %s a weight twice while it was drained. Its weight is %d, so it gets new connections, "
             "and it has %d active ones. Find out who does that (a health checker, another run), and drain it again."
-            % (wish.id, ident, server.weight, connections.active)
+            % (desired.id, ident, server.weight, connections.active)
         )
     raise _session.after_failure(plan, IpvsError(text, **dict(values, changed=False, commands=[], server=_model.server_options(server))))

@@ -37,13 +37,13 @@ def nothing_loaded():
 
 
 def test_load_list_and_do_nothing_the_second_time(modules, listing):
-    wish = {"names": ["ip_vs", ["nf_conntrack", "nf_conntrack_ipv4"]], "schedulers": ["rr", "wlc"]}
-    checked = modules(**wish, check=True, diff=True)
+    desired = {"names": ["ip_vs", ["nf_conntrack", "nf_conntrack_ipv4"]], "schedulers": ["rr", "wlc"]}
+    checked = modules(**desired, check=True, diff=True)
     assert checked["changed"]
     assert not listing.exists()
     assert not {"ip_vs", "ip_vs_rr"} & loaded()
 
-    first = modules(**wish, diff=True)
+    first = modules(**desired, diff=True)
     assert {key: first[key] for key in ("changed", "modules", "loaded", "commands", "diff")} == {
         key: checked[key] for key in ("changed", "modules", "loaded", "commands", "diff")
     }
@@ -53,7 +53,7 @@ def test_load_list_and_do_nothing_the_second_time(modules, listing):
     assert [line for line in listing.read_text().splitlines() if not line.startswith("#")] == ["ip_vs", "nf_conntrack", "ip_vs_rr", "ip_vs_wlc"]
     assert oct(listing.stat().st_mode) == "0o100644"
 
-    second = modules(**wish, diff=True)
+    second = modules(**desired, diff=True)
     assert not second["changed"]
     assert (second["loaded"], second["commands"]) == ([], [])
     assert second["diff"]["before"] == second["diff"]["after"]

@@ -146,14 +146,14 @@ def test_the_guard_leaves_a_table_in_use_alone(ipvs, saved):
 
 def test_only_the_listed_services_and_neither_timeouts_nor_daemons(ipvs, saved):
     fill(ipvs)
-    wish = [{"fwmark": 7, "family": "ipv6"}, {"address": "203.0.113.80", "port": 80, "servers": []}, {"address": "203.0.113.90", "port": 80}]
-    assert saved(services=wish, timeouts=False, sync_daemons=False)["services"] == 2
+    desired = [{"fwmark": 7, "family": "ipv6"}, {"address": "203.0.113.80", "port": 80, "servers": []}, {"address": "203.0.113.90", "port": 80}]
+    assert saved(services=desired, timeouts=False, sync_daemons=False)["services"] == 2
     lines = Path("/etc/ipvsadm.rules").read_text().splitlines()
     assert lines[1:] == [line for line in RULES.splitlines() if "203.0.113.80:80" in line] + [
         "-A -f 7 -6 -s rr", "-a -f 7 -6 -r [2001:db8::11]:0 -i -w 1 --tun-type gre --tun-nocsum",
     ]  # fmt: skip
     assert [str(ident) for ident in _saved.read()] == ["tcp 203.0.113.80:80", "fwmark 7 (ipv6)"]
-    assert "after a reboot another one comes back" in saved(services=wish[:1])["differences"][0]
+    assert "after a reboot another one comes back" in saved(services=desired[:1])["differences"][0]
     empty(ipvs)
 
 

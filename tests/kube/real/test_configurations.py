@@ -74,12 +74,12 @@ def comparable(configuration: dict) -> dict:
     return {**configuration, "IPVS": {**configuration["IPVS"], "ExcludeCIDRs": networks}}
 
 
-def compare(texts: list[str], wishes: list[dict]) -> None:
-    edited = [edit(text, **wanted) for text, wanted in zip(texts, wishes, strict=True)]
-    again = [edit(text, **wanted) for text, wanted in zip(edited, wishes, strict=True)]
+def compare(texts: list[str], all_desired: list[dict]) -> None:
+    edited = [edit(text, **wanted) for text, wanted in zip(texts, all_desired, strict=True)]
+    again = [edit(text, **wanted) for text, wanted in zip(edited, all_desired, strict=True)]
     assert again == edited
     answers = kube_proxy([*texts, *edited])
-    for text, wanted, result, old, new in zip(texts, wishes, edited, answers, answers[len(texts) :], strict=False):
+    for text, wanted, result, old, new in zip(texts, all_desired, edited, answers, answers[len(texts) :], strict=False):
         assert set(old) == {"configuration"}, (text, old)
         assert set(new) == {"configuration"}, (text, wanted, result, new)
         assert comparable(new["configuration"]) == comparable(expected(old["configuration"], wanted)), (text, wanted, result)
@@ -99,13 +99,13 @@ def test_a_tools_shape_is_decoded(text):
 def test_todays_types_take_every_shape():
     """As the tools write it, with all keys, decoded strictly by the newest types that there are (Kubernetes 1.36 in November 2026)."""
     texts = {"EKS": EKS, "kubeadm": KUBEADM, "k3s": K3S, **SHAPES}
-    wishes = [*WANTED, {"mode": "nftables"}]
-    edited = [own(edit(text, **wanted)) for text in texts.values() for wanted in wishes]
+    all_desired = [*WANTED, {"mode": "nftables"}]
+    edited = [own(edit(text, **wanted)) for text in texts.values() for wanted in all_desired]
     decoder = programs(TYPES) / "kube-proxy-types"
     done = subprocess.run([decoder], input=json.dumps([*edited, HEAD + "ipvs: {schedulr: rr}\n"]), capture_output=True, text=True, check=True)
     *answers, refused = json.loads(done.stdout)
     assert 'unknown field "schedulr"' in refused["error"]
-    for text, answer, wanted in zip(edited, answers, wishes * len(texts), strict=True):
+    for text, answer, wanted in zip(edited, answers, all_desired * len(texts), strict=True):
         assert set(answer) == {"configuration"}, (text, answer)
         for option, value in wanted.items():
             got = answer["configuration"]["mode"] if option == "mode" else answer["configuration"]["ipvs"][SPELT[option]]
@@ -193,7 +193,7 @@ def random_text(chance: random.Random) -> str:
     return text if chance.random() < 0.8 else json.dumps(yaml.load(text, Loader=yaml.CSafeLoader), indent=chance.choice([None, 2]))
 
 
-def random_wish(chance: random.Random) -> dict:
+def random_desired(chance: random.Random) -> dict:
     every = {
         "mode": ["ipvs", "iptables"], "scheduler": ["rr", "wlc", "nq"], "strict_arp": [True, False], "tcp_timeout": ["0s", "60s", "1h30m"],
         "exclude_cidrs": [[], NETWORKS[:1], NETWORKS[1:4], NETWORKS[3:]], "tcp_fin_timeout": ["1.5s", "2h"], "udp_timeout": ["250ms", "0s"],
@@ -208,4 +208,4 @@ def test_5000_random_configurations():
     seed = random.randrange(2**32)
     print(f"seed {seed}")
     chance = random.Random(seed)
-    compare([random_text(chance) for _case in range(CASES)], [random_wish(chance) for _case in range(CASES)])
+    compare([random_text(chance) for _case in range(CASES)], [random_desired(chance) for _case in range(CASES)])
