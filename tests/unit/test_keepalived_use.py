@@ -109,6 +109,9 @@ def test_a_file_of_others(node):
     assert "set replace=true" in node.fails(services=services(FIRST))
     done = node.manage(services=services(FIRST), replace=True)
     assert THEIRS in done.before and THEIRS not in done.after
+    node.path.write_text(THEIRS + "vrrp_instance a {\n    authentication {\n        auth_type PASS\n\tauth_pass s3 cret\n    }\n}\n")
+    shown = node.manage(check=True, services=services(FIRST), replace=True).before
+    assert "s3" not in shown and "cret" not in shown and "\tauth_pass ********\n    }" in shown
     node.path.write_text(THEIRS)
     assert node.manage(state="absent").changed is False and node.path.read_text() == THEIRS and node.processes
 

@@ -31,6 +31,7 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import Ipvs
 
 _TRACKED = re.compile(r"^    file /.*/", re.MULTILINE)
 _PROGRAM = re.compile(r"^    lvs_notify_fifo_script .*\n", re.MULTILINE)
+_SECRET = re.compile(r"^(\s*auth_pass\s+).*$", re.MULTILINE)  # of VRRP, in a file that somebody else has written
 _UNIT = re.compile(r"[A-Za-z0-9_.@:-]+\Z")
 
 
@@ -197,6 +198,6 @@ def _answer(path, unit, version, changes, differences, context):
     values = {"file": path, "unit": unit, "version": version and _version.text(version), "differences": differences}
     before = after = None
     if context.diff:
-        before = _own_files.shown([change.found for change in changes])
+        before = _SECRET.sub(r"\1********", _own_files.shown([change.found for change in changes]))
         after = _own_files.shown([change.wanted for change in changes])
     return Answer(bool(differences), values, before, after)
