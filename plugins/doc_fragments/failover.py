@@ -48,7 +48,7 @@ options:
       preempt_delay:
         description:
           - The seconds that a director waits after its start before it takes over from one of lower priority. If omitted, 15, which
-            leaves the connection synchronisation time to catch up.
+            leaves the connection synchronization time to catch up.
         type: int
       addresses:
         description:
@@ -75,7 +75,7 @@ options:
         type: list
         elements: str
       sync:
-        description: Connection synchronisation, where the master sends and the others receive. If omitted, there is none.
+        description: Connection synchronization, where the master sends and the others receive. If omitted, there is none.
         type: dict
         suboptions:
           interface:

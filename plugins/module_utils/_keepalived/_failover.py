@@ -46,7 +46,7 @@ class Instance(NamedTuple):
 
 
 class Sync(NamedTuple):
-    """The connection synchronisation, which follows the state of the front instance."""
+    """The connection synchronization, which follows the state of the front instance."""
 
     interface: str
     sync_id: int

@@ -22,7 +22,7 @@ def manage_timeouts(options, context):
 
 
 def manage_sync_daemon(options, context):
-    """The connection synchronisation daemon of one role."""
+    """The connection synchronization daemon of one role."""
     absent = options["state"] == "absent"
     desired = _settings.desired_daemon(options)
     with _session.open_kernel(options, context, load=not absent) as kernel:
