@@ -195,7 +195,8 @@ def init(folder, scenario):
     if place.exists():
         raise host.LabError(f"{place} is there already: choose another name with -e lab_scenario=NAME")
     source = Path(__file__).resolve().parent / "scenario"
-    files = {place / path.relative_to(source): path.read_text() for path in sorted(source.rglob("*")) if path.is_file()}
+    # As text: whoever checks this collection would take its parts for playbooks of ours.
+    files = {place / path.relative_to(source).with_suffix(""): path.read_text() for path in sorted(source.rglob("*.txt"))}
     files[place / "inventory/.gitignore"] = "lab_machines.*\n"
     for path, text in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)

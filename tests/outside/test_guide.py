@@ -12,7 +12,7 @@ FILES = dict(re.findall(r"^`molecule/default/(\S+)`:\n\n```yaml\n(.*?)```", (ROO
 
 def test_lab_init_writes_what_the_guide_shows(stranger):
     place = stranger.repository / "molecule/default"
-    written = {str(path.relative_to(place)): path.read_text().split("\n", 1)[1] for path in place.rglob("*.yml")}
+    written = {str(path.relative_to(place)): path.read_text() for path in place.rglob("*.yml")}
     assert written == FILES
 
 
