@@ -101,7 +101,7 @@ def test_the_mode_asked_for_is_cleaned_up_after(clean):
     with kube_proxy("nftables") as port:
         failed, text = clean(port, kube_proxy_metrics_address="127.0.0.1")
     assert not failed, text
-    assert re.search(r"Ask kube-proxy again\] \*+ skipping", text)
+    assert re.search(r"Read kube-proxy's mode again\] \*+ skipping", text)
 
 
 def test_no_answer_is_refused_unless_allowed(clean, closed_port):
