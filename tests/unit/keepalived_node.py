@@ -57,7 +57,7 @@ class Node:
         monkeypatch.setattr(_ending, "STOPPED", str(root / "stopped.rules"))
         monkeypatch.setattr(_ending, "FAILED", str(root / "failed.rules"))
         monkeypatch.setattr(_unit_file, "_FOLDERS", [str(root / "etc"), str(root / "lib")])
-        monkeypatch.setattr(_unit_file._programs, "find", lambda name: name if name in self.programs else None)
+        monkeypatch.setattr(_use_task._programs, "find", lambda name: name if name in self.programs else None)
         monkeypatch.setattr(_drain_files, "FOLDER", str(self.folder))
         monkeypatch.setattr(_own_files.os, "chown", lambda *words: None)
         read = _own_files.read

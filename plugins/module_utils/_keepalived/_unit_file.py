@@ -10,8 +10,7 @@ import os
 import re
 
 from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import _configuration, _ending
-from ansible_collections.lvs.ipvs.plugins.module_utils._node import _own_files, _programs, _units
-from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError
+from ansible_collections.lvs.ipvs.plugins.module_utils._node import _own_files, _units
 
 _FOLDERS = ("/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
 """Where systemd looks for units, in its order."""
@@ -70,15 +69,6 @@ def files(unit, failover, table, pools):
 def no_files(unit):
     """The same Files for a unit that is left to the distribution."""
     return [_own_files.File(_units.addition(unit), None)] + _ending.files({}, {})
-
-
-def check(context):
-    """Raise IpvsError where the unit could not do its work on this node. In check mode an earlier task may mend that: a warning."""
-    if _programs.find("ipvsadm"):
-        return
-    if not context.check_mode:
-        raise IpvsError("ipvsadm is not installed, which the unit of keepalived needs: install the package ipvsadm")
-    context.warn("ipvsadm is not installed yet, which the unit of keepalived needs; an earlier task may install it")
 
 
 def _start(unit):

@@ -24,7 +24,7 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import (
     _use,
     _version,
 )
-from ansible_collections.lvs.ipvs.plugins.module_utils._node import _addresses, _boot, _own_files, _units
+from ansible_collections.lvs.ipvs.plugins.module_utils._node import _addresses, _boot, _own_files, _programs, _units
 from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain, _drain_files, _model, _session
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._answer import Answer
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, OptionError
@@ -58,7 +58,7 @@ def _present(options, unit, kept, context):
     guard = _guard_files.files(table, pools)
     processes = _daemon.find(None, context)
     version = _known_version(processes, context)
-    _unit_file.check(context)
+    _programs.need("ipvsadm", "the unit of keepalived needs", context)
     name, text = _named(services, failover, version, guard)
     found = _own_files.read(options["path"])
     _refuse_foreign(found, options)

@@ -9,10 +9,21 @@ from __future__ import annotations
 import os
 import shutil
 
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError
+
 
 def find(name):
     """The path of a program, or None. The PATH of a user who became root may lack the sbin folders."""
     return shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"]))
+
+
+def need(name, purpose, context):
+    """Raise IpvsError where a program, whose package has its name, is not installed. In check mode an earlier task may install it: a warning."""
+    if find(name):
+        return
+    if not context.check_mode:
+        raise IpvsError("%s, which %s, is not installed: install the package %s" % (name, purpose, name))
+    context.warn("%s is not installed yet; an earlier task may install it" % name)
 
 
 def source(module):

@@ -24,7 +24,7 @@ def manage_saved(options, context):
     place = _saved.place(options["path"])
     if options["state"] == "absent":
         return _absent(place, context)
-    _check_program(context)
+    _programs.need("ipvsadm", "restores the table at boot", context)
     table, text = _snapshot(options, wanted, context)
     rules = _own_files.read(place.path)
     _warn_of_others(rules, context)
@@ -44,15 +44,6 @@ def manage_saved(options, context):
 def _check_path(path):
     if path is not None and (not _PATH.match(path) or ".." in path.split("/")):
         raise OptionError("path", path, "give a full path of letters, digits and ./_@+-, without .., because a unit of systemd reads it")
-
-
-def _check_program(context):
-    """Restoring takes ipvsadm, which in a check an earlier task may be about to install."""
-    if _programs.find("ipvsadm"):
-        return
-    if not context.check_mode:
-        raise IpvsError("ipvsadm, which restores the table at boot, is not installed: install the package ipvsadm")
-    context.warn("ipvsadm is not installed yet; an earlier task may install it")
 
 
 def _snapshot(options, wanted, context):
