@@ -106,13 +106,12 @@ _value:
   type: dictionary
 """
 
-import socket
-
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import _directors
 from ansible_collections.lvs.ipvs.plugins.module_utils._node import _addresses
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError
+from ansible_collections.lvs.ipvs.plugins.plugin_utils import _hosts
 
 _OPTIONS = (
     "addresses", "interface", "router_id", "peers", "source_address", "priority", "advert_interval", "preempt", "preempt_delay", "gateways",
@@ -129,7 +128,7 @@ def failover_settings(names, hosts, name, services=None, address_interface=None,
     if given.get("preempt") is False:
         given.pop("handover_file", None)
     try:
-        found = _directors.settings(list(names), name, lambda each: _address(hosts, each), given)
+        found = _directors.settings(list(names), name, lambda each: next(iter(_hosts.addresses(hosts, each)), None), given)
         if address_interface is not None:
             found["addresses"] = _on(address_interface, found.get("addresses"), services or [])
     except IpvsError as error:
@@ -146,16 +145,6 @@ def _on(interface, addresses, services):
         addresses = list(dict.fromkeys(service["address"] for service in services if service.get("address")))
     places = _addresses.parsed(addresses)
     return [{"address": place.address, "prefix_length": place.prefix_length, "interface": place.interface or interface} for place in places]
-
-
-def _address(hosts, name):
-    """The address by which the controller reaches a host, an IPv4 one where it has both; None where it has none."""
-    target = (hosts[name] if name in hosts else {}).get("ansible_host", name)
-    try:
-        found = socket.getaddrinfo(str(target), None, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
-        return None
-    return sorted(found, key=lambda each: each[0] != socket.AF_INET)[0][4][0]
 
 
 class FilterModule:

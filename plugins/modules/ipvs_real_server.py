@@ -71,6 +71,15 @@ options:
     type: list
     elements: str
     default: []
+  nat_direct:
+    description:
+      - Addresses and networks that replies reach by the node's other routes, and not through O(nat_gateways).
+      - These are the addresses from which directors check the real servers. Under VRRP, O(nat_gateways) is an address of the master. Without this
+        option, the replies to the checks of the other directors go through the master too. If it fails, all checks of the director that takes
+        over fail with it, and it refuses requests until they succeed again.
+    type: list
+    elements: str
+    default: []
   nat_table:
     description:
       - The number of the routing table.
@@ -196,6 +205,7 @@ def main():
             arp_interfaces={"type": "list", "elements": "str", "default": ["all"]},
             nat_route={"type": "str", "choices": ["none", "policy", "default"], "default": "none"},
             nat_gateways={"type": "list", "elements": "str", "default": []},
+            nat_direct={"type": "list", "elements": "str", "default": []},
             nat_table={"type": INT, "default": 5198},
             nat_priority={"type": INT, "default": 5198},
             purge={"type": "bool", "default": True},

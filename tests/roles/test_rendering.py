@@ -36,7 +36,10 @@ def rendered(tmp_path_factory):
     """What tests/roles/rendering.yml wrote, by distribution."""
     folder = tmp_path_factory.mktemp("rendering")
     hosts = {name: {"facts": dict(zip(("distribution", "major", "family"), facts, strict=False))} for name, facts in DISTRIBUTIONS.items()}
-    inventory = {"distributions": {"hosts": hosts, "vars": {"output": str(folder), "ansible_python_interpreter": "/usr/bin/python3"}}}
+    hosts["debian12"]["real_server_nat_route"] = "policy"
+    variables = {"output": str(folder), "ansible_python_interpreter": "/usr/bin/python3"}
+    directors = {"hosts": {"lb1": {"ansible_host": "198.51.100.2"}, "lb2": {"ansible_host": "198.51.100.3"}}}
+    inventory = {"distributions": {"hosts": hosts, "vars": variables}, "directors": directors}
     (folder / "inventory.yml").write_text(json.dumps(inventory))
     ansible("ansible-playbook", "-i", folder / "inventory.yml", HERE / "rendering.yml", home=folder, ANSIBLE_FORKS="4")
     return {name: json.loads((folder / f"{name}.json").read_text()) for name in DISTRIBUTIONS}
@@ -52,6 +55,7 @@ def test_packages(rendered, name):
         "director_without_ipvs": ["ipvsadm", *wanted, *kernel],
         "director_other_source": ["ipvsadm", *(pip if source == "package" else ["python3-pyroute2"])],
         "real_server": wanted,
+        "direct": ["198.51.100.2", "198.51.100.3"] if name == "debian12" else [],
     }
 
 

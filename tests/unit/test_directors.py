@@ -8,10 +8,11 @@ import socket
 import pytest
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.lvs.ipvs.plugins.filter import failover_settings as module
 from ansible_collections.lvs.ipvs.plugins.filter.failover_settings import failover_settings
+from ansible_collections.lvs.ipvs.plugins.filter.host_addresses import host_addresses
 from ansible_collections.lvs.ipvs.plugins.filter.services_problems import services_problems
 from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import _directors
+from ansible_collections.lvs.ipvs.plugins.plugin_utils import _hosts
 
 HOSTS = {"lb1": {"ansible_host": "198.51.100.11"}, "lb2": {"ansible_host": "lb2.example.com"}, "198.51.100.13": {}, "here": {"ansible_host": "127.0.0.1"}}
 NAMES = {"lb2.example.com": "198.51.100.12"}
@@ -33,7 +34,7 @@ def resolver(monkeypatch):
             raise socket.gaierror(-2, "Name or service not known")
         return [(socket.AF_INET6, type, 6, "", ("2001:db8::12", 0, 0, 0)), (socket.AF_INET, type, 6, "", (NAMES[name], 0))]
 
-    monkeypatch.setattr(module.socket, "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(_hosts.socket, "getaddrinfo", getaddrinfo)
 
 
 def settings(name, names=("lb1", "lb2", "198.51.100.13"), **options):
@@ -44,6 +45,12 @@ def test_two_directors_need_nothing_else():
     assert settings("lb1", ("lb1", "lb2")) == {"peers": ["198.51.100.12"], "source_address": "198.51.100.11", "priority": 150, "sync": {}}
     assert settings("lb2", ("lb1", "lb2")) == {"peers": ["198.51.100.11"], "source_address": "198.51.100.12", "priority": 140, "sync": {}}
     assert settings("198.51.100.13")["peers"] == ["198.51.100.11", "198.51.100.12"]
+
+
+def test_addresses_of_hosts_that_others_can_reach():
+    assert host_addresses(["lb1", "lb2", "198.51.100.13", "here", "nowhere", "lb1"], HOSTS) == [
+        "198.51.100.11", "198.51.100.12", "2001:db8::12", "198.51.100.13",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 10, 11, 50, 100])

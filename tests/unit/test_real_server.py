@@ -16,7 +16,7 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import Ipvs
 VIP, VIP6, OWN, OWN6 = "203.0.113.80", "2001:db8::80", "198.51.100.12", "2001:db8::12"
 ARP = ["sysctl net.ipv4.conf.all.arp_announce 2", "sysctl net.ipv4.conf.all.arp_ignore 1"]
 OPTIONS = {
-    "vip_interface": "lo", "arp_interfaces": ["all"], "nat_route": "none", "nat_gateways": [], "nat_table": 5198, "nat_priority": 5198,
+    "vip_interface": "lo", "arp_interfaces": ["all"], "nat_route": "none", "nat_gateways": [], "nat_direct": [], "nat_table": 5198, "nat_priority": 5198,
 }  # fmt: skip
 INTERFACES = ["lo", "eth0"]
 
@@ -81,6 +81,18 @@ def test_answers_behind_nat_go_through_the_director():
     ]
 
 
+def test_replies_to_the_directors_checks_take_no_detour():
+    gateways = {"nat_route": "policy", "nat_gateways": ["198.51.100.1", "2001:db8::1"]}
+    direct = ["198.51.100.1", "198.51.100.2", "2001:DB8:0::2", "198.51.100.2/32", "203.0.113.0/24"]
+    found = needs([place("nat")], nat_direct=direct, **gateways).lines
+    assert [line for line in found if "throw" in line] == [
+        "route -4 198.51.100.2/32 type throw table 5198", "route -4 203.0.113.0/24 type throw table 5198",
+    ]  # fmt: skip
+    assert found == [line.text for line in _network_lines.parse("\n".join(found))]
+    assert "route -6 2001:db8::2/128 type throw table 5198" in needs([place("nat", address=OWN6)], nat_direct=direct, **gateways).lines
+    assert needs([place("nat")], nat_direct=direct) == needs([], nat_direct=direct, **gateways) == ([], [])
+
+
 def test_the_key_of_an_interface_with_a_dot_is_one_that_sysctl_d_reads():
     lines = needs([place()], [*INTERFACES, "eth0.100"], arp_interfaces=["eth0.100"]).lines
     assert lines[:2] == ["sysctl net.ipv4.conf.eth0/100.arp_announce 2", "sysctl net.ipv4.conf.eth0/100.arp_ignore 1"]
@@ -96,6 +108,9 @@ def test_a_firewall_mark_without_an_address_needs_none():
         ([place("nat")], {"nat_route": "policy"}, ["nat_gateways", "family of 198.51.100.12"]),
         ([place("nat"), place("nat", address=OWN6)], {"nat_route": "default", "nat_gateways": ["198.51.100.1"]}, ["nat_gateways", OWN6]),
         ([], {"nat_gateways": ["198.51.100.1", "gateway.example.com"]}, ["nat_gateways[1]", "host names are not resolved"]),
+        ([], {"nat_direct": ["198.51.100.2", "lb2"]}, ["nat_direct[1]: 'lb2'", "host names are not resolved"]),
+        ([], {"nat_direct": ["198.51.100.2/24"]}, ["nat_direct[0]: '198.51.100.2/24'", "such as"]),
+        ([], {"nat_direct": ["::/0"]}, ["nat_direct[0]: '::/0'", "the addresses of directors"]),
         ([place()], {"arp_interfaces": ["all", "eth9"]}, ["arp_interfaces[1]: 'eth9'", "it has eth0, lo"]),
         ([place()], {"vip_interface": "a/b"}, ["vip_interface: 'a/b'", "at most 15"]),
         ([place()], {"nat_table": 254}, ["nat_table: 254", "of its own"]),

@@ -30,7 +30,7 @@ class Requests(threading.Thread):
             name = ask(self.address, 80, "tcp")
             took = time.monotonic() - start
             if name.startswith("("):
-                self.failures.append(f"{self.address} {name} after {took:.1f} s")
+                self.failures.append(f"{time.strftime('%T')} {self.address} {name} after {took:.1f} s")
             else:
                 self.answered.append(time.monotonic())
                 self.slow += took > SLOW
@@ -56,7 +56,7 @@ class Session(threading.Thread):
                 self.connection.sendall(b"a line\n")
                 self.broken = None if self.connection.recv(4096) else "closed"
             except OSError as error:
-                self.broken = str(error)
+                self.broken = f"{time.strftime('%T')} {error}"
             if self.broken:
                 return
 

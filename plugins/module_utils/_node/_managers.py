@@ -97,7 +97,7 @@ def subject(lines):
     for line in lines:
         if line.kind == "address" and line.words[2] not in made:
             holders[line.words[2]] = holders.get(line.words[2], False) or ":" in line.words[0]
-    return Subject(sorted(made), holders, [line for line in lines if line.kind == "route"], bool(lines))
+    return Subject(sorted(made), holders, [line for line in lines if line.kind == "route" and " via " in line.text], bool(lines))
 
 
 def _gateway(line):

@@ -20,6 +20,8 @@ dummy NAME                              a dummy interface
 link NAME                               an interface that is up; down sets the end of a tunnel down unless it has addresses left
 fou -4|-6 port PORT gue                 a UDP port for GUE tunnels
 route -4|-6 DESTINATION via GATEWAY table TABLE
+route -4|-6 DESTINATION type throw table TABLE
+                                        DESTINATION is looked up in the tables of the rules that follow
 rule -4|-6 priority NUMBER from PREFIX [ipproto NUMBER] [sport PORT] lookup TABLE [suppress_prefixlength NUMBER]
 await ADDRESS                           ADDRESS waits until the IPVS table has a service of it
 await table                             every other address waits until the IPVS table has a service

@@ -15,7 +15,7 @@ KINDS = ("address", "await", "dummy", "fou", "link", "route", "rule", "run", "sy
 NO_STATE = ("run", "await")  # nothing of these lines can be looked up
 FAMILIES = {"-4": int(socket.AF_INET), "-6": int(socket.AF_INET6)}
 _WORDS = {
-    "route": {"via": str, "table": int},
+    "route": {"via": str, "type": str, "table": int},
     "rule": {"priority": int, "from": str, "ipproto": int, "sport": int, "lookup": int, "suppress_prefixlength": int},
 }
 

@@ -25,6 +25,7 @@ from ._network_lines import FAMILIES, NO_STATE, Failure, settings_of
 PAUSE = 1  # seconds between two announcements: RFC 4861, RETRANS_TIMER
 _PROC_SYS = "/proc/sys/"
 _GENERIC = 16  # NETLINK_GENERIC
+_THROW = 9  # RTN_THROW
 _SWAP = str.maketrans("./", "/.")
 # What has come, or gone, between looking and doing is fine.
 _FINE = {True: (errno.EEXIST,), False: (errno.EADDRNOTAVAIL, errno.ENODEV, errno.ESRCH, errno.ENOENT)}
@@ -162,7 +163,8 @@ class Node:
         for option, table in {(line.words[0], settings_of(line)["table"]) for line in lines}:
             for route in self._iproute().get_routes(family=FAMILIES[option], table=table):
                 prefix = "%s/%d" % (route.get_attr("RTA_DST"), route["dst_len"]) if route["dst_len"] else "default"
-                found.add("route %s %s via %s table %d" % (option, prefix, route.get_attr("RTA_GATEWAY"), table))
+                way = "type throw" if route["type"] == _THROW else "via %s" % route.get_attr("RTA_GATEWAY")
+                found.add("route %s %s %s table %d" % (option, prefix, way, table))
         return found
 
     def _rule(self, lines):
@@ -285,9 +287,8 @@ class Node:
     def _change_route(self, line, is_up):
         settings = settings_of(line)
         where = {} if settings["to"] == "default" else {"dst": settings["to"]}
-        self._iproute().route(
-            "replace" if is_up else "del", family=FAMILIES[line.words[0]], gateway=settings["via"], table=settings["table"], **where
-        )
+        where.update({"type": _THROW} if settings.get("type") == "throw" else {"gateway": settings["via"]})
+        self._iproute().route("replace" if is_up else "del", family=FAMILIES[line.words[0]], table=settings["table"], **where)
 
     def _change_rule(self, line, is_up):
         settings = settings_of(line)

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from typing import Dict, List, NamedTuple
 
@@ -41,12 +42,14 @@ class Place(NamedTuple):
 
 
 class Settings(NamedTuple):
-    """The options, checked. ``gateways``: {family option of ip(8): address}; ``makes_dummy``: whether ``vip_interface`` is to be made."""
+    """The options, checked. ``gateways``: {family option of ip(8): address}; ``direct``: networks that replies reach without one;
+    ``makes_dummy``: whether ``vip_interface`` is to be made."""
 
     vip_interface: str
     arp_interfaces: List[str]
     nat_route: str
     gateways: Dict[str, str]
+    direct: List[str]
     nat_table: int
     nat_priority: int
     makes_dummy: bool
@@ -73,6 +76,7 @@ def settings(options, places, interfaces, recorded):
         options["arp_interfaces"],
         options["nat_route"],
         _gateways(options, places),
+        _networks(options["nat_direct"], "nat_direct"),
         options["nat_table"],
         options["nat_priority"],
         vip_interface != "lo" and (ours or vip_interface not in interfaces),
@@ -95,6 +99,21 @@ def _gateways(options, places):
     if lost:
         raise OptionError("nat_gateways", options["nat_gateways"], "add the director's address of the family of %s" % ", ".join(lost))
     return gateways
+
+
+def _networks(texts, option):
+    """Addresses and networks in the one spelling, each with its length."""
+    found = {}
+    for number, text in enumerate(texts):
+        try:
+            network = ipaddress.ip_network(text)
+        except ValueError as error:
+            remedy = "give the literal of an address or a network, such as 198.51.100.2 or 198.51.100.0/24; host names are not resolved"
+            raise OptionError("%s[%d]" % (option, number), text, remedy) from error
+        if not network.prefixlen:
+            raise OptionError("%s[%d]" % (option, number), text, "give the addresses of directors, not of everyone")
+        found[str(network)] = None
+    return list(found)
 
 
 def _family(address):
@@ -157,6 +176,9 @@ def _add_address(place, given, modules, lines):
 def _routing(place, given):
     family, table, priority = _family(place.address), given.nat_table, given.nat_priority
     yield "route %s default via %s table %d" % (family, given.gateways[family], table)
+    for network in given.direct:
+        if _family(network) == family and network.split("/")[0] != given.gateways[family]:
+            yield "route %s %s type throw table %d" % (family, network, table)
     if given.nat_route == "default":
         yield "rule %s priority %d from all lookup %d suppress_prefixlength 0" % (family, priority, _MAIN)
         yield "rule %s priority %d from all lookup %d" % (family, priority + 1, table)

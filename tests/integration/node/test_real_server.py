@@ -155,6 +155,20 @@ def test_answers_behind_nat():
     assert not twice(NAT)["addresses"] and rules() == {} and there() == []
 
 
+def test_replies_to_the_directors_checks_do_not_go_through_the_master():
+    def gateway(*words):
+        return [each.get("gateway") for each in ip("%s route get %s from %s ipproto tcp sport 80" % words)]
+
+    twice(NAT, NAT6, **GATEWAYS)
+    assert gateway("-4", "198.51.100.2", OWN) == gateway("-4", "198.51.100.99", OWN) == ["198.51.100.1"]
+    twice(NAT, NAT6, **GATEWAYS, nat_direct=["198.51.100.2", "2001:db8::2", "203.0.113.0/24"])
+    assert gateway("-4", "198.51.100.2", OWN) == gateway("-6", "2001:db8::2", OWN6) == [None]
+    assert (gateway("-4", "198.51.100.99", OWN), gateway("-6", "2001:db8::99", OWN6)) == (["198.51.100.1"], ["2001:db8::1"])
+    assert routes() == ["default via 198.51.100.1 dev eth1", "throw 198.51.100.2", "throw 203.0.113.0/24"]
+    twice(NAT, **GATEWAYS, nat_direct=["198.51.100.3"])
+    assert routes() == ["default via 198.51.100.1 dev eth1", "throw 198.51.100.3"] and routes("-6") == []
+
+
 @pytest.mark.once
 def test_what_is_no_longer_needed_goes_only_with_purge():
     twice(DR, TUN, NAT, **GATEWAYS)
