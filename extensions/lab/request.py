@@ -17,7 +17,7 @@ from .image import SUITES
 from .machines import NAME, Lab, Machine, host_variables, yaml
 from .network import BACK, FRONT
 
-OF_MACHINES = ("lab_gateway", "lab_kernel", "lab_memory", "lab_networks", "lab_packages", "lab_suite")
+OF_MACHINES = ("lab_disk", "lab_gateway", "lab_kernel", "lab_memory", "lab_networks", "lab_packages", "lab_suite")
 OF_LABS = ("lab_inventory", "lab_name")
 WRITTEN = ("lab_back_ipv4", "lab_back_ipv6", "lab_client", "lab_front_ipv4", "lab_front_ipv6")
 PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+")
@@ -96,6 +96,10 @@ def machine(name, variables, hosts):
         if not is_list(networks, (BACK, FRONT).__contains__) or BACK not in networks:
             raise wrong("lab_networks", "give [back] or [back, front]; SSH comes over the network back")
         made.front = FRONT in networks
+    if variables.get("lab_disk") is not None:
+        if not isinstance(variables["lab_disk"], str) or not Path(variables["lab_disk"]).is_file():
+            raise wrong("lab_disk", "give the path of a file that the lab's command disk has made")
+        made.disk = str(Path(variables["lab_disk"]).absolute())
     if variables.get("lab_gateway") is not None:
         made.gateway = chosen(variables["lab_gateway"], [each for each in hosts if each != name])
         if not made.gateway:

@@ -17,10 +17,12 @@ def asked(**hosts):
     return {"hosts": {name: {"inventory_dir": "/nonexistent/inventory", "ansible_host": name, **variables} for name, variables in hosts.items()}}
 
 
-def test_a_machine_is_what_its_variables_say():
-    wanted = {"lab_suite": "trixie", "lab_memory": "1g", "lab_networks": ["back", "front"], "lab_gateway": "b", "lab_packages": ["jq"], "lab_kernel": "nft"}
+def test_a_machine_is_what_its_variables_say(tmp_path):
+    (tmp_path / "disk").touch()
+    wanted = {"lab_disk": str(tmp_path / "disk")}
+    wanted |= {"lab_suite": "trixie", "lab_memory": "1g", "lab_networks": ["back", "front"], "lab_gateway": "b", "lab_packages": ["jq"], "lab_kernel": "nft"}
     assert Request(asked(a=wanted, b={})).machines() == [
-        Machine("a", suite="trixie", memory="1G", front=True, gateway="b", packages=["jq"], kernel="nft"), Machine("b"),
+        Machine("a", suite="trixie", memory="1G", front=True, gateway="b", packages=["jq"], kernel="nft", disk=str(tmp_path / "disk")), Machine("b"),
     ]
 
 
@@ -38,6 +40,8 @@ def test_a_machine_is_what_its_variables_say():
     ("lab_packages", "nftables", "a list of names of Debian packages"),
     ("lab_packages", ["$(reboot)"], "a list of names of Debian packages"),
     ("lab_kernel", "windows", "debian, nft, trixie, sid"),
+    ("lab_disk", "/nonexistent/disk.ext4", "give the path of a file"),
+    ("lab_disk", ["disk.ext4"], "give the path of a file"),
     ("lab_sweet", "trixie", "lab_suite"),
     ("ansible_host", "203.0.113.5", "take the host out of the group lab"),
 ])
