@@ -166,7 +166,7 @@ STAGES = [
             f"molecule-{name}",
             f"roles on whole machines: the scenario {name}",
             (pytest(f"molecule-{name}", "--capture=no", f"tests/molecule/test_scenarios.py::test_scenario[extensions-{name}]"),),
-            (PYTHON, "-m", "extensions.lab", "down", "--lab", f"molecule-{name}".replace("_", "-")),
+            (".venv/bin/molecule", "destroy", "--scenario-name", name),
         )
         for name in SCENARIOS
     ),
