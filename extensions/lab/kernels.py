@@ -5,6 +5,7 @@ Those that this box does not have are fetched or built when they are first asked
 """
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import shlex
@@ -12,11 +13,10 @@ import shutil
 import struct
 import subprocess
 import tempfile
-import time
 from pathlib import Path
 from typing import NamedTuple
 
-from . import host
+from . import builds, host
 
 DEBIAN, NFT = "debian", "nft"
 NEWER = ("trixie", "sid")  # suites of Debian: Linux 6.12, and what is newest on the day it is fetched
@@ -25,14 +25,12 @@ MAKING = Path(__file__).resolve().parent / "kernel"
 SUITE = "bookworm"  # its C library is old enough for every box that the lab runs on
 SOURCE = "linux-source-6.1"
 TOOLS = ["bc", "bison", "flex", "gcc", "kmod", "libc6-dev", "make", "xz-utils", SOURCE]
-OLD_MIRROR = '--aptopt=Acquire::Check-Valid-Until "false"'  # a mirror's copy of sid may be older than the week for which its signature vouches
-FETCHED = ["--variant=extract", OLD_MIRROR, "--include=user-mode-linux"]
+FETCHED = ["--variant=extract", builds.OLD_MIRROR, "--include=user-mode-linux"]
 PROGRAM, MODULES, LIBRARIES, LOADER = "usr/bin/linux.uml", "usr/lib/uml/modules", "usr/lib/x86_64-linux-gnu", "ld-linux-x86-64.so.2"
 LAUNCHER = """\
 #!/bin/sh
 LD_LIBRARY_PATH={libraries} exec {program} "$@"
 """
-FOR_BUILDING = {"mmdebstrap": "mmdebstrap", "unshare": "util-linux"}
 
 
 class Kernel(NamedTuple):
@@ -53,13 +51,7 @@ def kernel(name=DEBIAN):
     if name not in NAMES:
         raise host.LabError(f"no kernel {name}: there are {', '.join(NAMES)}")
     path = host.cache_dir() / (f"kernel-{recipe()}" if name == NFT else f"kernel-{name}-{packaged_recipe()}")
-    if not path.exists():
-        with host.Lock(host.user_dir() / "lock.kernel", "another process makes a kernel: waiting for it"):
-            if not path.exists():
-                if name == NFT:
-                    build(path)
-                else:
-                    fetch(name, path)
+    builds.once(path, "kernel", build if name == NFT else functools.partial(fetch, name))
     return Kernel(name, path / "linux", next((path / "modules").iterdir()), path.name)
 
 
@@ -70,13 +62,12 @@ def packaged_recipe():
 
 def fetch(suite, path):
     """Unpack SUITE's user-mode-linux into the folder PATH, with the C library that it needs and this box may not have."""
-    root = os.geteuid() == 0
-    host.need({**FOR_BUILDING, **({} if root else host.FOR_IMAGES_OF_A_USER)})
+    mode = builds.mode()
     host.say(f"fetching the kernel of Debian {suite} (once) ...")
     with tempfile.TemporaryDirectory(dir="/var/tmp", prefix="lvs-ipvs-lab-kernel.") as scratch:
         place = Path(scratch)
         archive = place / "tree.tar"
-        command = [host.find("mmdebstrap"), "--quiet", f"--mode={'root' if root else 'unshare'}", *FETCHED, suite, str(archive)]
+        command = [host.find("mmdebstrap"), "--quiet", mode, *FETCHED, suite, str(archive)]
         done = host.run_leashed(command, env={**os.environ, "TMPDIR": scratch}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         if done.returncode:
             raise host.LabError(f"fetching the kernel of {suite} failed:\n{done.stdout.decode(errors='replace')[-3000:].strip()}")
@@ -123,34 +114,5 @@ def recipe():
 
 
 def build(path):
-    """Build the kernel into the folder PATH: in a tree of SUITE that has the compiler, so that every box gets the same one."""
-    root = os.geteuid() == 0
-    host.need({**FOR_BUILDING, **({} if root else host.FOR_IMAGES_OF_A_USER)})
-    jobs = len(os.sched_getaffinity(0))
-    start = time.monotonic()
-    host.say(f"building a kernel with nftables (once; 8 minutes of computing, on {jobs} CPU) ...")
-    place = Path(f"/var/tmp/lvs-ipvs-lab-kernel.{os.geteuid()}")
-    shutil.rmtree(place, ignore_errors=True)  # of a build that was killed
-    out = place / "out"
-    out.mkdir(parents=True)
-    try:
-        shutil.copytree(MAKING, place / "making")
-        for folder, mode in ((place, 0o755), (out, 0o777)):
-            folder.chmod(mode)
-        command = [
-            host.find("mmdebstrap"), "--quiet", f"--mode={'root' if root else 'unshare'}", "--variant=minbase", "--skip=check/empty",
-            '--aptopt=APT::Install-Recommends "false"', f"--include={','.join(TOOLS)}",
-            f'--customize-hook={place}/making/build.sh "$1" {out} {place}/making/nft.config {SOURCE} {jobs}', SUITE, "/dev/null",
-        ]
-        if root:  # so that its mounts and processes go with it even if it is killed
-            command = [host.find("unshare"), "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", *command]
-        done = host.run_leashed(command, env={**os.environ, "TMPDIR": str(place)}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        if done.returncode:
-            raise host.LabError(f"building the kernel failed:\n{done.stdout.decode(errors='replace')[-3000:].strip()}")
-        new = path.with_name(f"{path.name}.new")
-        shutil.rmtree(new, ignore_errors=True)
-        shutil.copytree(out, new)
-        os.rename(new, path)
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
-    host.say(f"built {path} in {time.monotonic() - start:.0f} s")
+    """Build the kernel into the folder PATH."""
+    builds.build(path, "kernel", SUITE, TOOLS, MAKING, f'{{making}}/build.sh "$1" {{out}} {{making}}/nft.config {SOURCE} {{jobs}}')

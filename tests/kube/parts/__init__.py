@@ -8,19 +8,15 @@ lab's cache, under a hash of what they are built from.
 
 from __future__ import annotations
 
+import functools
 import hashlib
-import os
-import shutil
-import subprocess
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from extensions.lab import host
-from extensions.lab.kernels import OLD_MIRROR
+from extensions.lab import builds, host
+from extensions.lab.builds import OLD_MIRROR
 
 MAKING = Path(__file__).resolve().parent
-NEEDED = {"mmdebstrap": "mmdebstrap", "unshare": "util-linux", "apt-get": "apt"}
 WITH_SOURCES = 'sed --quiet "s/^deb /deb-src /p" "$1/etc/apt/sources.list" > "$1/etc/apt/sources.list.d/sources.list"'
 
 
@@ -56,41 +52,8 @@ def recipe(part: Part) -> str:
 def programs(part: Part = KUBERNETES) -> Path:
     """The folder that has the programs, and a file ``version``. They are built there first if need be (one build at a time on this machine)."""
     path = host.cache_dir() / f"{part.name}-{recipe(part)}"
-    if not path.exists():
-        with host.Lock(host.user_dir() / f"lock.{part.name}", f"another process builds {part.name}: waiting for it"):
-            if not path.exists():
-                build(part, path)
-    return path
+    return builds.once(path, part.name, functools.partial(build, part))
 
 
 def build(part: Part, path: Path) -> None:
-    root = os.geteuid() == 0
-    host.need({**NEEDED, **({} if root else host.FOR_IMAGES_OF_A_USER)})
-    jobs = len(os.sched_getaffinity(0))
-    start = time.monotonic()
-    host.say(f"building {part.name} (once; minutes of computing, on {jobs} CPU) ...")
-    place = Path(f"/var/tmp/lvs-ipvs-{part.name}.{os.geteuid()}")
-    shutil.rmtree(place, ignore_errors=True)  # of a build that was killed
-    out = place / "out"
-    out.mkdir(parents=True)
-    try:
-        shutil.copytree(MAKING, place / "making", ignore=shutil.ignore_patterns("*.py", "__pycache__"))
-        for folder, mode in ((place, 0o755), (out, 0o777)):
-            folder.chmod(mode)
-        command = [
-            host.find("mmdebstrap"), "--quiet", f"--mode={'root' if root else 'unshare'}", "--variant=minbase", "--skip=check/empty",
-            '--aptopt=APT::Install-Recommends "false"', f"--include={','.join(part.tools)}", *part.options,
-            f'--customize-hook={place}/making/{part.making[0]} "$1" {out} {place}/making {jobs}', part.suite, "/dev/null",
-        ]  # fmt: skip
-        if root:  # so that its mounts and processes go with it even if it is killed
-            command = [host.find("unshare"), "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", *command]
-        done = host.run_leashed(command, env={**os.environ, "TMPDIR": str(place)}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        if done.returncode:
-            raise host.LabError(f"building {part.name} failed:\n{done.stdout.decode(errors='replace')[-3000:].strip()}")
-        new = path.with_name(f"{path.name}.new")
-        shutil.rmtree(new, ignore_errors=True)
-        shutil.copytree(out, new)
-        new.rename(path)
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
-    host.say(f"built {path} in {time.monotonic() - start:.0f} s")
+    builds.build(path, part.name, part.suite, part.tools, MAKING, f'{{making}}/{part.making[0]} "$1" {{out}} {{making}} {{jobs}}', part.options)
