@@ -193,7 +193,11 @@ class Lock:
 
     def acquire(self, wait=True):
         while True:
-            self.file = open(self.path, "a")
+            try:
+                self.path.parent.mkdir(exist_ok=True)  # whoever ended the last lab in it removes it
+                self.file = open(self.path, "a")
+            except FileNotFoundError:
+                continue
             try:
                 # A record lock: unlike flock it doesn't pass to children.
                 fcntl.lockf(self.file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
@@ -214,6 +218,9 @@ class Lock:
         return self
 
     def __exit__(self, *exc):
+        self.release()
+
+    def release(self):
         self.path.unlink(missing_ok=True)
         self.file.close()
 

@@ -2,6 +2,7 @@
 """Whole machines: a kernel, a disk, systemd and sshd each, on a network of their own."""
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -19,6 +20,7 @@ from .network import BACK, FRONT, Network, addresses
 
 INSIDE = Path(__file__).resolve().parent / "inside.py"
 NAME = re.compile(r"[a-z][a-z0-9-]{0,23}")
+OWNER = "owner"
 BOOT_LIMIT = 180  # seconds to the ssh banner; it takes about 5, more when the box is busy
 
 
@@ -82,13 +84,14 @@ class Lab:
     """Machines and their network under one name. Several labs live side by side, each in namespaces of its own.
 
     As a context manager it takes everything down at the end. Methods raise LabError with a text for whoever called.
+    ``place``: where the lab has its folder, if not with the labs of this checkout; ``owner``: a folder without which nobody needs the lab.
     """
 
-    def __init__(self, name="lab", say=host.say):
+    def __init__(self, name="lab", say=host.say, place=None, owner=None):
         if not NAME.fullmatch(name):
             raise host.LabError(f"lab {name!r}: a name is lower-case letters, digits and dashes, a letter first, at most 24")
-        self.name, self.say = name, say
-        self.directory = host.run_dir() / f"lab.{name}"
+        self.name, self.say, self.owner = name, say, owner
+        self.directory = Path(place or host.run_dir()) / f"lab.{name}"
         self.network = Network(self.directory)
 
     def __enter__(self):
@@ -140,6 +143,7 @@ class Lab:
         """up for a list of Machine; the names of those that were not running before."""
         self.check_plan(wanted)
         host.need_user_namespaces()
+        self.sweep()
         disks = {each.name: Path(each.disk) if each.disk else image(each.suite, each.kernel, each.packages) for each in wanted}
         with self.locked():
             fresh = not self.is_up()
@@ -149,6 +153,8 @@ class Lab:
             try:
                 if fresh:
                     self.directory.mkdir(mode=0o700)
+                    if self.owner:
+                        (self.directory / OWNER).symlink_to(self.owner)
                     self.network.up()
                 self.start(new, disks, wait)
             except BaseException:
@@ -260,6 +266,24 @@ class Lab:
         """End everything of this lab and remove it; also what a lab that crashed has left. Fine when nothing is there."""
         with self.locked():
             self.clear()
+        leave(self.directory.parent)
+
+    @classmethod
+    def sweep(cls):
+        """End what nobody needs any more: this user's labs that a crash or a reboot of the box has left in pieces, and those whose owner is gone."""
+        for place in host.user_dir().iterdir():
+            for directory in place.glob("lab.*"):
+                lab = cls(directory.name.partition(".")[2], place=place)
+                lock = lab.locked()
+                if not lock.acquire(wait=False):
+                    continue  # somebody is at work on it
+                try:
+                    owner = directory / OWNER
+                    if not lab.is_up() or (owner.is_symlink() and not owner.exists()):
+                        lab.clear()
+                finally:
+                    lock.release()
+            leave(place)
 
     def clear(self):
         self.network.down()
@@ -267,7 +291,7 @@ class Lab:
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def locked(self):
-        return host.Lock(host.run_dir() / f"lock.{self.name}", f"lab {self.name} is being changed by another process: waiting")
+        return host.Lock(self.directory.with_name(f"lock.{self.name}"), f"lab {self.name} is being changed by another process: waiting")
 
     def write(self, machines):
         text = json.dumps([asdict(each) for each in machines.values()], indent=1)
@@ -324,6 +348,12 @@ class Lab:
                 groups.setdefault(group, {"hosts": {}})["hosts"][each.name] = {}
         hosts = {each.name: host_variables(each) for each in machines.values()}
         return yaml({"all": {"vars": variables, "hosts": hosts, **({"children": groups} if groups else {})}})
+
+
+def leave(place):
+    """Remove the folder of a checkout that has nothing more in it."""
+    with contextlib.suppress(OSError):
+        place.rmdir()
 
 
 def host_variables(machine):

@@ -7,7 +7,6 @@ ansible_host where it is set.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import shlex
 from pathlib import Path
@@ -134,10 +133,11 @@ def create(given):
     """Boot what is not running yet, and write the files that lead to all machines; the names of those booted."""
     request = Request(given)
     machines = request.machines()
-    host.need(host.FOR_MACHINES if os.geteuid() == 0 else {**host.FOR_MACHINES, **host.FOR_IMAGES_OF_A_USER})
+    host.need(host.FOR_MACHINES)
     for path in request.files:
         check_own(path)
-    lab = Lab(request.name)
+    request.inventory.parent.mkdir(parents=True, exist_ok=True)
+    lab = Lab(request.name, owner=request.inventory.parent)
     booted = lab.boot_all(machines)
     inventory, configuration = request.files
     variables = {
@@ -169,7 +169,6 @@ def quoted(value):
 
 
 def write(path, text):
-    path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}.new")
     new.write_text(MARK + text)
     new.rename(path)
