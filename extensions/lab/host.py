@@ -77,7 +77,8 @@ def need_user_namespaces():
         return
     done = subprocess.run([find("unshare"), "-Urn", "true"], capture_output=True, text=True, check=False)
     if done.returncode:
-        raise LabError(f'an ordinary user may not make network namespaces here ({done.stderr.strip()}): run as root, as in sudo env "PATH=$PATH" COMMAND')
+        as_root = 'sudo env "PATH=$PATH" "HOME=$HOME" COMMAND'
+        raise LabError(f"an ordinary user may not make network namespaces here ({done.stderr.strip()}): run as root, as in {as_root}")
 
 
 def kernel_release():
