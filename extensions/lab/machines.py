@@ -21,7 +21,7 @@ from .network import BACK, FRONT, Network, addresses
 INSIDE = Path(__file__).resolve().parent / "inside.py"
 NAME = re.compile(r"[a-z][a-z0-9-]{0,23}")
 OWNER = "owner"
-BOOT_LIMIT = 180  # seconds to the ssh banner; it takes about 5, more when the box is busy
+BOOT_LIMIT, BOOT_LIMIT_EACH = 180, 20  # seconds to the ssh banner, of a lab and of each machine; it takes about 5, more when the box is busy
 
 
 @dataclass
@@ -231,14 +231,15 @@ class Lab:
         waiting = {each.address: each for each in machines}
         if not waiting:
             return
-        command = [*self.network.inside(), host.PYTHON, "-IS", str(INSIDE), "wait", str(BOOT_LIMIT), *waiting]
+        limit = BOOT_LIMIT + BOOT_LIMIT_EACH * len(waiting)
+        command = [*self.network.inside(), host.PYTHON, "-IS", str(INSIDE), "wait", str(limit), *waiting]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as waiter:
             try:
                 while waiting:
                     if select.select([waiter.stdout], [], [], 1)[0]:
                         each = waiting.pop(waiter.stdout.readline().strip(), None)
                         if each is None:
-                            raise self.boot_error(waiting, f"no ssh within {BOOT_LIMIT} s")
+                            raise self.boot_error(waiting, f"no ssh within {limit} s")
                         self.say(f"{each.name} is up at {each.address} after {time.monotonic() - begin:.1f} s")
                     else:
                         dead = {key: each for key, each in waiting.items() if not self.is_running(each.name)}
