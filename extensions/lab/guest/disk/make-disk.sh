@@ -52,4 +52,4 @@ mkdir -p "$target"
 depmod -b "$disk" "$release"
 
 used=$(du -smx "$disk" | cut -f1)
-mke2fs -q -t ext4 -O ^has_journal -E lazy_itable_init=1,root_owner=0:0 -m 0 -L lab -d "$disk" "$out" $((used + 1536))M
+mke2fs -q -t ext4 -J size=16 -E lazy_itable_init=1,root_owner=0:0 -m 0 -L lab -d "$disk" "$out" $((used + 1536))M
