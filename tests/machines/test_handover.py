@@ -11,12 +11,14 @@ import json
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from extensions.lab import Lab
 from extensions.lab.host import cache_dir
+from tests.integration.test_documentation import assert_documented
 from tests.support import ROOT, ansible, eventually
 
 NAT, DR, GATEWAY = "203.0.113.80", "198.51.100.80", "198.51.100.250"
@@ -162,6 +164,99 @@ def test_there_and_back(fleet, capsys):
 
 
 @pytest.mark.slow
+def test_what_is_refused(fleet):
+    def refused(*words):
+        done = fleet.play("director_handover", *words, succeeds=False)
+        assert "Nothing was changed." in done.line and "changed=0" in done.line and "changed=1" not in done.line and fleet.master() == ["lb1"]
+        return done.line
+
+    assert "lb9: there is no such director; there are lb1, lb2" in refused("-e", "director_handover_to=lb9")
+    fleet.say("lb2", f"ipvsadm -e -t {NAT}:80 -r {FIRST}:80 -m -w 1 -x 7")
+    assert "upper_threshold is 7 here and 0 on lb1" in refused()
+    fleet.say("lb2", f"ipvsadm -e -t {NAT}:80 -r {FIRST}:80 -m -w 1 -x 0; ip link set eth1 down")
+    assert "lb2 cannot take over: the VRRP instance front is in the state fault" in eventually(
+        lambda: (line := refused()) and "fault" in line and line
+    )
+    fleet.say("lb2", "ip link set eth1 up; systemctl stop keepalived")
+    assert "keepalived does not run" in refused()
+    fleet.say("lb2", "systemctl start keepalived")
+    eventually(lambda: fleet.module("lb2", "ipvs_keepalived_info")["instances"])
+    left_out = fleet.play("director_handover", "--limit", "lb1", succeeds=False)
+    assert "--limit has left out lb2" in left_out.line
+
+
+@pytest.mark.slow
+def test_the_module(fleet):
+    """Where nobody takes over in time, the file is as it was before."""
+    failed = fleet.module("lb1", "ipvs_handover", succeeds=False, state="lowered", wait_for="backup", timeout=0.5)
+    assert "has not become backup within 0.5 seconds" in failed["msg"] and failed["changed"] is False
+    assert fleet.say("lb1", "cat /var/lib/ipvs-director/handover") == "0\n"
+    foretold = fleet.module("lb1", "ipvs_handover", check=True, state="lowered", wait_for="backup")
+    done = fleet.module("lb1", "ipvs_handover", state="lowered", wait_for="backup")
+    assert_documented("ipvs_handover", done)
+    assert (foretold["changed"], done["changed"], done["master"], fleet.master()) == (True, True, False, ["lb2"])
+    assert fleet.module("lb1", "ipvs_handover", state="lowered", wait_for="backup")["changed"] is False
+
+
+@pytest.mark.slow
+def test_verify_and_report(fleet):
+    calm = fleet.play("verify")
+    assert "gets no connections" not in calm.line
+    fleet.say("rs1", "systemctl stop echo2")
+    fleet.module("directors", "ipvs_drain", addresses=[FIRST], allow_empty=True, wait=False)
+    try:
+        down = f"{SECOND}:80 of tcp {NAT}:80 gets no connections: its check fails: tcp"
+        named = eventually(lambda: (line := fleet.play("verify", succeeds=None).line).count(down) == 2 and line)
+        assert named.count(f"{FIRST}:80 of tcp {NAT}:80 gets no connections: drained since ") == 2 and "failed=1" not in named
+        page = fleet.folder / "report.html"
+        fleet.play("report", "-e", f"report_file={page}")
+        text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page.read_text().partition("<body>")[2]))
+        assert "its check fails: tcp" in text and f"Drained: {FIRST} since " in text and "Every node is as it should be" in text
+        assert re.search(r"lb1 as it should be master since \d{4}-\d\d-\d\d .* lb2 as it should be backup since \d{4}", text)
+    finally:
+        fleet.say("rs1", f"systemd-run -q --unit=echo2 python3 /srv/echo.py {SECOND} 80")
+        fleet.module("directors", "ipvs_drain", state="restored")
+
+
+def link(number):
+    """The addresses of a director's two sides, and the interfaces that lead there. keepalived's sockets heed no route."""
+    return (f"203.0.113.{number}", "eth1"), (f"198.51.100.{number}", "eth0")
+
+
+@pytest.mark.slow
+def test_split_brain(fleet, capsys):
+    """The link between the directors is cut: both are master, which is seen, and over when the link is back."""
+    peers = {"lb1": "12", "lb2": "11"}
+    for name, other in peers.items():
+        fleet.say(name, "".join(f"ip neigh replace {where} lladdr 02:00:00:00:00:01 dev {interface} nud permanent;" for where, interface in link(other)))
+    eventually(lambda: fleet.master() == ["lb1", "lb2"])
+    seen = fleet.play("verify", succeeds=False)
+    assert seen.line.count("lb1 and lb2 are master at the same time") >= 2
+    assert "lb1 and lb2 are master at the same time" in fleet.play("director_handover", succeeds=False).line
+    start = time.monotonic()
+    for name, other in peers.items():
+        fleet.say(name, "".join(f"ip neigh del {where} dev {interface};" for where, interface in link(other)))
+    eventually(lambda: fleet.master() == ["lb1"])
+    with capsys.disabled():
+        print(f"\nsplit brain: healed {time.monotonic() - start:.1f} s after the link was back")
+    fleet.play("verify")
+
+
+@pytest.mark.slow
+def test_no_master(fleet):
+    """Both know of a fault: nobody answers, and verify.yml says so."""
+    for name in ("lb1", "lb2"):
+        fleet.say(name, "ip link set eth1 down")
+    try:
+        eventually(lambda: fleet.master() == [])
+        seen = fleet.play("verify", succeeds=False)
+        assert seen.line.count("VRRP: no director is master") >= 2
+    finally:
+        for name in ("lb1", "lb2"):
+            fleet.say(name, "ip link set eth1 up")
+
+
+@pytest.mark.slow
 def test_upgrade(fleet, tmp_path, capsys):
     """Both directors are rebooted, one after the other, under load."""
     tasks = tmp_path / "upgrade.yml"
@@ -174,3 +269,9 @@ def test_upgrade(fleet, tmp_path, capsys):
         print(f"\nupgrade with two reboots: {bearable(came)}")
     assert fleet.master() == ["lb1"]
     fleet.play("verify")
+
+    # the first failure stops it, and what has handed over stays so
+    tasks.write_text("- name: Break\n  ansible.builtin.fail:\n  when: inventory_hostname == 'lb1'\n")
+    broken = fleet.play("director_upgrade", "-e", f"director_upgrade_tasks={tasks}", succeeds=False)
+    assert "lb1 hands over to lb2" in broken.line and fleet.master() == ["lb2"]
+    assert "lb2 hands over to lb1" in fleet.play("director_handover").line
