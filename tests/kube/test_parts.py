@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 
-from extensions.lab import host
+from extensions.lab import builds, host
 from tests.kube import parts
 
 
@@ -45,6 +45,6 @@ def test_a_build_that_fails_leaves_nothing_and_says_why(cache):
 
 
 def test_what_is_missing_on_this_machine_is_named(cache, monkeypatch):
-    monkeypatch.setattr(parts, "NEEDED", {"no-such-builder": "its-package"})
+    monkeypatch.setattr(builds, "NEEDED", {"no-such-builder": "its-package"})
     with pytest.raises(host.LabError, match="the lab needs its-package; install with:"):
         parts.programs()

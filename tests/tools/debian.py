@@ -14,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from extensions.lab import host, kernels
+from extensions.lab import builds, host
 from extensions.lab.image import LEAN
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,7 +50,7 @@ def make_tree(suite: str) -> Path:
     for old in (part, tree):
         shutil.rmtree(old, ignore_errors=True)
     part.parent.mkdir(parents=True, exist_ok=True)
-    subprocess.run([host.find("mmdebstrap"), "--quiet", *LEAN, kernels.OLD_MIRROR, f"--include={PACKAGES}", suite, part], check=True)
+    subprocess.run([host.find("mmdebstrap"), "--quiet", *LEAN, builds.OLD_MIRROR, f"--include={PACKAGES}", suite, part], check=True)
     (part / "etc/made-of").write_text(PACKAGES)
     part.rename(tree)
     return tree
