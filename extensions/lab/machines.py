@@ -16,7 +16,7 @@ from pathlib import Path
 
 from . import host, kernels
 from .image import SUITES, image, key
-from .network import BACK, FRONT, Network, addresses
+from .network import BACK, FRONT, Network, addresses, mac
 
 INSIDE = Path(__file__).resolve().parent / "inside.py"
 NAME = re.compile(r"[a-z][a-z0-9-]{0,23}")
@@ -214,9 +214,8 @@ class Lab:
         for index, net in enumerate(machine.networks):
             socket = self.network.plug(machine.name, net, machine.number)
             # Without a mac of its own a machine would come back from a reboot as another one.
-            mac = f"02:00:00:00:{index:02x}:{machine.number:02d}"
             ipv4, ipv6 = addresses(net, machine.number)
-            arguments += [f"vec{index}:transport=raw,ifname={socket},depth=64,gro=1,mac={mac}", f"lab.eth{index}={ipv4}/24,{ipv6}/64"]
+            arguments += [f"vec{index}:transport=raw,ifname={socket},depth=64,gro=1,mac={mac(net, machine.number)}", f"lab.eth{index}={ipv4}/24,{ipv6}/64"]
         arguments.append("lab.gw=" + ",".join(self.gateway(machine)))
         host.detach(
             [*self.network.inside(self.network.socket_hold), *arguments], folder / "console",

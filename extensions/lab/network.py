@@ -31,6 +31,11 @@ def addresses(net, number):
     return tuple(f"{prefix}{number}" for prefix in PREFIX[net])
 
 
+def mac(net, number):
+    """The Ethernet address of host NUMBER on a network."""
+    return f"02:00:00:00:{list(PREFIX).index(net):02x}:{number:02d}"
+
+
 class Network:
     def __init__(self, directory):
         self.client_hold = Path(directory) / "client"
@@ -44,7 +49,8 @@ class Network:
         self.ip("link set lo up")
         for net in PREFIX:
             ipv4, ipv6 = addresses(net, 1)
-            self.ip(f"link add {net} type bridge stp_state 0 forward_delay 0 mcast_snooping 0")
+            # Without an address of its own a bridge takes that of a plug, and another one when this machine is restarted.
+            self.ip(f"link add {net} address {mac(net, 1)} type bridge stp_state 0 forward_delay 0 mcast_snooping 0")
             self.ip(f"address add {ipv4}/24 dev {net}")
             self.ip(f"address add {ipv6}/64 dev {net} nodad")
             self.ip(f"link set {net} up")

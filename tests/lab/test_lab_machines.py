@@ -145,11 +145,14 @@ def test_a_machine_that_was_switched_off_is_started_again_with_its_disk(lab, com
 
 
 def test_the_file_system_outlives_the_plug_being_pulled(lab, command):
+    client = ["cat", "/sys/class/net/back/address", "/sys/class/net/front/address"]
+    before = command("exec", "--lab", "t-lab", *client).stdout
     write = "cd /root; (while :; do mkdir -p d; cp -r /etc d; sync -f d; rm -r d; done) >/dev/null 2>&1 & sleep 2"
     for _time in range(2):
         answer(lab, "rs1", write)
         assert command("restart", "--lab", "t-lab", "rs1").returncode == 0
         assert answer(lab, "rs1", "rm -rf /root/d; cp -r /etc /root/d; rm -r /root/d; ls /proc/fs/jbd2; dmesg | grep 'EXT4-fs error' || true") == "ubda-8"
+        assert command("exec", "--lab", "t-lab", *client).stdout == before, "machines would lose the client when one of them is restarted"
 
 
 def test_up_again_keeps_what_runs_and_another_lab_does_not_meet_it(lab, command):
