@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The programs of a real Kubernetes, built out of Debian's packages when they are first asked for: python -m tests.kube.parts
+"""The programs of a real Kubernetes, and Packer, built out of Debian's packages when they are first asked for: python -m tests.kube.parts
 
 Debian 12's source package ``kubernetes`` has the whole of upstream's tree. Of today's Kubernetes, Debian has the types of kube-proxy's configuration.
+Packer is there as a program, and needs no build.
 Each build runs in a file tree of its own, so that nothing is installed on this machine and every machine gets the same programs. They lie in the
 lab's cache, under a hash of what they are built from.
 """
@@ -39,6 +40,7 @@ KUBERNETES = Part(
     ("build.sh", "check.go"), (f"--setup-hook={WITH_SOURCES}",),
 )  # fmt: skip
 TYPES = Part("kube-proxy-types", "sid", ("golang-go", "golang-k8s-kube-proxy-dev"), ("kube-proxy-types",), ("types.sh", "types.go"), (OLD_MIRROR,))
+PACKER = Part("packer", "bookworm", ("packer",), ("packer",), ("packer.sh",))
 
 
 def recipe(part: Part) -> str:
