@@ -24,7 +24,7 @@ def test_what_cannot_be_read_is_refused(tmp_path):
         {play}
         sh {HERE}/node.sh show | cmp - /run/before || exit 1
     """
-    command = ["/usr/bin/python3", "-m", "tests.lab", "run", "--", "sh", "-c", f"{script}\necho UNTOUCHED"]
+    command = ["/usr/bin/python3", "-m", "extensions.lab", "run", "--", "sh", "-c", f"{script}\necho UNTOUCHED"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE * 2, check=False)
     said = " ".join(done.stdout.split())
     assert done.stdout.endswith("UNTOUCHED\n"), done.stdout + done.stderr
