@@ -14,7 +14,7 @@ import pytest
 from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import _daemon, _use
 from tests.support import eventually
 
-from .conftest import run_module
+from .conftest import ModuleFailed, run_module
 from .keepalived import ADDRESSES, DRAIN
 
 pytestmark = pytest.mark.once
@@ -52,7 +52,7 @@ class Director:
     def fails(self, services, run_module=run_module, **options):
         """The message of a task that fails, and leaves the file, the table and the processes as they were."""
         before = self.state()
-        with pytest.raises(Exception) as failure:
+        with pytest.raises(ModuleFailed) as failure:
             self.manage(services, **options)
         assert self.state() == before
         return failure.value.result["msg"]
@@ -141,7 +141,7 @@ def test_a_process_that_ends_over_it(director, monkeypatch):
         return real(*words)
 
     monkeypatch.setattr(_use._daemon, "reload", crash)
-    with pytest.raises(Exception) as failure:
+    with pytest.raises(ModuleFailed) as failure:
         director.manage(web(ADDRESSES))
     message = failure.value.result["msg"]
     assert "the checker process of keepalived" in message and "The former configuration is restored, and keepalived works by it." in message

@@ -80,6 +80,20 @@ def test_of_a_long_list_the_result_repeats_the_length():
     assert ended.result["services"] == 101
 
 
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({"path": "/etc/x\0y"}, "path"),
+        ({"services": [{}, {"servers": [{"address": "\0"}]}]}, "services[1].servers[0].address"),
+        ({"settings": {"net.x\0": 1}}, "settings"),
+        ({"names": ["ip_vs", "\0"]}, "names[1]"),
+    ],
+)
+def test_a_null_character_is_refused_before_anything_is_done(options, name):
+    ended = end(lambda *words: pytest.fail("the task was begun"), **options)
+    assert ended.failed and ended.result["msg"].startswith(f"{name}: ") and ended.result["msg"].endswith(": remove the null character")
+
+
 def test_a_diff_is_there_when_it_is_asked_for():
     assert end(lambda options, context: Answer(False, {}, "a", "a"), diff=True).result["diff"] == {"before": "a", "after": "a"}
     # ipvs_info has none

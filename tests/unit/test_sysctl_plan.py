@@ -120,6 +120,31 @@ def test_set_and_recorded_and_put_back(node):
     assert {key: node[key] for key in KERNEL} == {key: " ".join(value.split()) for key, value in KERNEL.items()}
 
 
+def test_whoever_is_killed_in_between_leaves_a_record_of_what_the_kernel_had(node):
+    """The file comes before what is set, and after what is put back."""
+    reuse, forward = "net.ipv4.vs.conn_reuse_mode", "net.ipv4.ip_forward"
+    recorded = []
+    node.meddle = lambda key, value: recorded.append((key, value, f"before: {key} = " in (node.path.read_text() if node.path.exists() else "")))
+    node.run({reuse: 0})
+    node.run({forward: 1})
+    node.run(state="absent")
+    assert recorded == [(reuse, "0", True), (reuse, "1", True), (forward, "1", True), (forward, "0", True)]
+
+
+def test_a_full_disk_undoes_what_was_put_back(node, monkeypatch):
+    reuse = "net.ipv4.vs.conn_reuse_mode"
+    node.run({reuse: 0})
+    before = node.state()
+    monkeypatch.setattr(_own_files, "write", lambda changes, context: changes and fail())
+
+    def fail():
+        raise IpvsError("/x: No space left on device")
+
+    with pytest.raises(IpvsError, match="^/x: No space left on device. The rest was undone.$"):
+        node.run({"net.ipv4.ip_forward": 1})
+    assert node.state() == before
+
+
 def test_nothing_wanted_and_nothing_there(node):
     assert not node.run().changed and not node.run({}, services=[], state="absent").changed
     assert not node.path.exists()

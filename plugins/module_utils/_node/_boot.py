@@ -182,15 +182,23 @@ def _shown(lines, changed):
     return "".join(line + "\n" for line in lines) + _own_files.shown(changed)
 
 
-def apply(todo, node, context, between: Callable = lambda: None):
-    """Carry out a Plan. ``between``: called when what goes is gone, and nothing has come yet. Raises IpvsError."""
+def apply(todo, node, context, between: Callable = lambda: None, undo: Callable = lambda: ""):
+    """Carry out a Plan. ``between``: called when what goes is gone, and nothing has come yet. Raises IpvsError.
+
+    ``undo``: called where the files could not be written; takes back what ``between`` did, and returns as a text what of it failed.
+    """
     _raise(_network.down(todo.leaving, node), "did not go", todo.owner)
     if todo.unit and todo.unit.there and not todo.wanted:
         if todo.keeps:
             context.write_file(todo.owner.path, "")  # what the unit takes down when it stops
         _units.stop(todo.unit.name, context)
     between()
-    _own_files.write(todo.changes, context)
+    try:
+        _own_files.write(todo.changes, context)
+    except IpvsError as error:
+        left = [undo()] + ["%s: %s" % (failure.line.text, failure.reason) for failure in _network.up(todo.leaving, node)]
+        left = "; ".join(filter(None, left))
+        raise IpvsError("%s. %s" % (error, "Undoing the rest failed in part: " + left if left else "The rest was undone.")) from error
     _managers.take_up(todo.changes, context)
     if not todo.wanted:
         for folder in (todo.owner.program + "/ipvs_network", todo.owner.program):

@@ -156,19 +156,27 @@ def differences(plan):
 def apply(plan, context, root="/"):
     """Carry the Plan out. Where the kernel refuses a value, or has another one afterwards, all is undone and an IpvsError raised.
 
-    The file comes first: it records what the kernel had.
+    The file records what the kernel had, so that it comes before what is set, and after what is put back: whoever is killed in between
+    leaves a record behind.
     """
-    _own_files.write(plan.files, context)
     done = []
     try:
+        restored = [write for write in plan.writes if write.option is None]
+        done += [write for write in restored if _write(write, context, root)]
+        _own_files.write(plan.files, context)
         for write in plan.writes:
-            if _write(write, context, root):
+            if write.option is not None and _write(write, context, root):
                 done.append(write)
         if plan.writes:
             _settle(plan, {write.key for write in plan.writes} - {write.key for write in done}, context, root)
     except IpvsError as error:
         left = _undo(done, plan, context, root)
         raise IpvsError("%s. %s" % (error, "Undoing the rest failed in part: " + left if left else "The rest was undone.")) from error
+
+
+def undo(plan, context, root="/"):
+    """Take back a Plan that was carried out, as far as it goes; a text of what that fails at, or the empty one."""
+    return _undo(plan.writes, plan, context, root)
 
 
 def _write(write, context, root):

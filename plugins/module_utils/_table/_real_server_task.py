@@ -71,7 +71,7 @@ def _manage(places, options, node, context):
         if unloaded:
             _load(wanted.modules, context)
             todo, settings = _plan(wanted, text, node, context)  # with the interfaces that the modules have brought
-        _boot.apply(todo, node, context, lambda: _sysctl_plan.apply(settings, context))
+        _boot.apply(todo, node, context, lambda: _sysctl_plan.apply(settings, context), lambda: _sysctl_plan.undo(settings, context))
     addresses = [line.words for line in todo.wanted if line.kind == "address"]
     values = {
         "places": len(places),

@@ -17,7 +17,7 @@ from ansible.module_utils.basic import missing_required_lib
 
 from ansible_collections.lvs.ipvs.plugins.module_utils._task import _files
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._answer import Context
-from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, MissingLibrary
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, MissingLibrary, OptionError
 
 _LONG = 100
 
@@ -30,6 +30,7 @@ def run(module, action):
     """
     context = Context(module.check_mode, module._diff, module.warn, module.run_command, partial(write_files, module))
     try:
+        _refuse_null(module.params)
         answer = action(module.params, context)
     except MissingLibrary as error:
         text = missing_required_lib("%s (Debian, Ubuntu, Fedora: %s)" % (error.library, error.package))
@@ -44,6 +45,19 @@ def run(module, action):
     if context.diff and answer.before is not None:
         result["diff"] = {"before": answer.before, "after": answer.after}
     module.exit_json(invocation={"module_args": _brief(module.params)}, **result)
+
+
+def _refuse_null(value, option=""):
+    """Raise OptionError for a null character anywhere in the options: neither a path, nor a name, nor any text of ours can have one."""
+    if isinstance(value, dict):
+        for key, each in value.items():
+            _refuse_null(str(key), option)
+            _refuse_null(each, "%s.%s" % (option, key) if option else key)
+    elif isinstance(value, list):
+        for number, each in enumerate(value):
+            _refuse_null(each, "%s[%d]" % (option, number))
+    elif isinstance(value, str) and "\0" in value:
+        raise OptionError(option, value, "remove the null character")
 
 
 def _brief(options):
