@@ -60,3 +60,18 @@ def test_a_daemon_that_does_not_start_all_the_same(node, back):
         assert "The master sync daemon runs as before: ipvsadm --start-daemon master --mcast-interface eth0 --syncid 7" in str(failure.value)
     else:
         assert "The master sync daemon that ran before does not run" in str(failure.value) and failure.value.details["changed"]
+
+
+def test_a_daemon_that_started_and_cannot_be_read_afterwards_is_a_change(node, monkeypatch):
+    genuine = node.kernel.daemons
+
+    def daemons():
+        if node.kernel.running_daemons:
+            raise IpvsError("read the table: the kernel answered EAGAIN")
+        return genuine()
+
+    monkeypatch.setattr(node.kernel, "daemons", daemons)
+    with pytest.raises(IpvsError, match="EAGAIN") as failure:
+        node.run(_settings_tasks.manage_sync_daemon, role="master", interface="eth0")
+    assert failure.value.details["changed"] is True
+    assert [command.split(" --mcast")[0] for command in failure.value.details["commands"]] == ["ipvsadm --start-daemon master"]

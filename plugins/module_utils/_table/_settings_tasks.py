@@ -42,7 +42,10 @@ def manage_sync_daemon(options, context):
         except IpvsError as error:
             raise _with_daemon(error, kernel, old) from error
         if plan.operations and not absent and not context.check_mode:
-            plan = plan._replace(after=kernel.daemons())
+            try:
+                plan = plan._replace(after=kernel.daemons())  # the kernel may have made another packet length of it
+            except IpvsError as error:
+                raise _session.after_failure(plan, error) from error
     daemon = plan.after.get(desired.role)
 
     def render(daemons):
