@@ -80,9 +80,9 @@ def version(context, processes=None):
         programs.insert(0, os.path.join(_PROC, str(processes.parent), "exe"))
     for program in filter(None, programs):
         _status, output, errors = context.run_command([program, "--version"])
-        told = _VERSION.search(output + errors)
-        if told:
-            return told.group(1)
+        match = _VERSION.search(output + errors)
+        if match:
+            return match.group(1)
     return None
 
 

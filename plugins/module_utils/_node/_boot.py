@@ -158,10 +158,10 @@ def plan(owner, text, node, context, extra=(), released=""):
         differences.append("%s is not enabled: nothing comes back after a reboot" % unit.name)
     if unit and text and _units.running() and not unit.active:
         differences.append("%s is not active: see journalctl -u %s" % (unit.name, unit.name))
-    seen = [line for line in dict.fromkeys(_network_lines.identity(line) for line in before + wanted) if line in there]
+    present = [line for line in dict.fromkeys(_network_lines.identity(line) for line in before + wanted) if line in there]
     now = [_network_lines.identity(line) for line in wanted if line.kind not in _network_lines.NO_STATE]
     shown = [change for change in changes if not change.found.path.startswith(owner.program + "/")]
-    texts = [_shown(seen, [change.found for change in shown]), _shown(now, [change.wanted for change in shown])]
+    texts = [_shown(present, [change.found for change in shown]), _shown(now, [change.wanted for change in shown])]
     return Plan(owner, wanted, leaving, coming, changes, unit, differences, *texts, keeps=bool(others))
 
 

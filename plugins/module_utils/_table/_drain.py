@@ -35,11 +35,11 @@ def wait_for_connections(look, reset, limit, timeout, interval, clock=time):
     """
 
     def look_at_all():
-        seen = look()
-        return {} if seen is None else {None: seen}
+        uses = look()
+        return {} if uses is None else {None: uses}
 
-    outcome, seen, _places = wait_for_all(look_at_all, lambda places: reset(), limit, timeout, interval, clock)
-    return (outcome, seen[None]) if seen else (GONE, None)
+    outcome, uses, _places = wait_for_all(look_at_all, lambda places: reset(), limit, timeout, interval, clock)
+    return (outcome, uses[None]) if uses else (GONE, None)
 
 
 def wait_for_all(look, reset, limit, timeout, interval, clock=time):
@@ -53,20 +53,20 @@ def wait_for_all(look, reset, limit, timeout, interval, clock=time):
     end = clock.monotonic() + timeout
     resets = set()
     while True:
-        seen = look()
-        weighed = [place for place, (server, _connections) in seen.items() if server.weight]
+        uses = look()
+        weighed = [place for place, (server, _connections) in uses.items() if server.weight]
         if resets.intersection(weighed):
-            return RESTORED, seen, [place for place in weighed if place in resets]
+            return RESTORED, uses, [place for place in weighed if place in resets]
         if weighed:
             resets.update(weighed)
             reset(weighed)
             continue
-        busy = [place for place, (_server, connections) in seen.items() if connections.active > limit]
+        busy = [place for place, (_server, connections) in uses.items() if connections.active > limit]
         if not busy:
-            return DRAINED, seen, []
+            return DRAINED, uses, []
         left = end - clock.monotonic()
         if left <= 0:
-            return TIMED_OUT, seen, busy
+            return TIMED_OUT, uses, busy
         clock.sleep(min(interval, left))
 
 
@@ -80,11 +80,11 @@ def wait_for_leaving(kernel, servers, timeout, context):
         active = sum(use[0].active for use in found if use)
         return _model.Server(None, weight=0), _schema.Connections(active, 0, 0)
 
-    outcome, seen = wait_for_connections(look, None, 0, timeout, _INTERVAL)
+    outcome, uses = wait_for_connections(look, None, 0, timeout, _INTERVAL)
     if outcome == TIMED_OUT:
         context.warn(
             "drain_timeout: %s seconds have passed and the servers that are no longer listed still had %d active connections; "
-            "they were removed anyway" % (timeout, seen[1].active)
+            "they were removed anyway" % (timeout, uses[1].active)
         )
 
 

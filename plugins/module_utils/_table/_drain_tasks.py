@@ -80,13 +80,13 @@ class _Task:
         except IpvsError as error:
             raise _session.after_failure(self.done, error) from error
 
-    def _shown(self, weights, seen=None):
-        """The places as they are returned. ``weights``: {Place: weight as it was}; ``seen``: {Place: (Server, Connections)}, or look."""
-        seen = self._look(weights) if seen is None else seen
+    def _shown(self, weights, uses=None):
+        """The places as they are returned. ``weights``: {Place: weight as it was}; ``uses``: {Place: (Server, Connections)}, or look."""
+        uses = self._look(weights) if uses is None else uses
         planned = self.done.after or {}
         places = []
         for place in sorted(weights, key=_places.order):
-            server, connections = seen.get(place, (None, None))
+            server, connections = uses.get(place, (None, None))
             if server and self.context.check_mode and place.server in planned.get(place.service, _model.Entry(None, {})).servers:
                 server = planned[place.service].servers[place.server]
             places.append(
@@ -101,12 +101,12 @@ class _Task:
 
     def _look(self, places):
         """{Place: (Server, Connections)} of those places that are there."""
-        seen = self.kernel.uses(dict.fromkeys(place.service for place in places))
-        return {place: seen[place.service][place.server] for place in places if place.server in seen[place.service]}
+        uses = self.kernel.uses(dict.fromkeys(place.service for place in places))
+        return {place: uses[place.service][place.server] for place in places if place.server in uses[place.service]}
 
-    def _values(self, weights, seen=None):
+    def _values(self, weights, uses=None):
         commands = [_plan.command(operation) for operation in self.done.operations] + self.keepalived.commands
-        return {"places": self._shown(weights, seen), "commands": commands}
+        return {"places": self._shown(weights, uses), "commands": commands}
 
     @property
     def changed(self):
@@ -147,11 +147,11 @@ class _Draining(_Task):
     def answer(self):
         self._take_out(first=True)
         if self.context.check_mode or not self.options["wait"]:
-            seen = self._look(self.weights)
-            drained = all(connections.active <= self.options["drain_connections"] for _server, connections in seen.values())
+            uses = self._look(self.weights)
+            drained = all(connections.active <= self.options["drain_connections"] for _server, connections in uses.values())
         else:
-            seen, drained = self._wait(), True
-        return self._answered(dict(self._values(self.weights, seen), drained=drained))
+            uses, drained = self._wait(), True
+        return self._answered(dict(self._values(self.weights, uses), drained=drained))
 
     def _take_out(self, first=False):
         """Record the weights, then set them to 0. Whoever is killed in between leaves a record behind, which the next one goes by.
@@ -168,7 +168,7 @@ class _Draining(_Task):
                 self.keepalived.set(self.addresses, True)
             except IpvsError as error:
                 raise _session.after_failure(self.done, error) from error
-            left = self._wait_for_weights(self.told, lambda weight: not weight, _drain_keepalived.PATIENCE)
+            left = self._wait_for_weights(self.left_to_keepalived, lambda weight: not weight, _drain_keepalived.PATIENCE)
         if left:
             raise IpvsError(
                 "keepalived has not set the weight of %s to 0 within %d seconds, although it was asked to. Find out with ipvs_keepalived_info "
@@ -190,13 +190,13 @@ class _Draining(_Task):
                 "allow_empty: true to drain it anyway." % _listed(bereft, "services"),
                 bereft=[_model.id_options(service) for service in bereft],
             )
-        self.told = self.keepalived.weights(places)
-        weights = _places.weights(table, [place for place in places if place not in self.told], self.recorded)
+        self.left_to_keepalived = self.keepalived.weights(places)
+        weights = _places.weights(table, [place for place in places if place not in self.left_to_keepalived], self.recorded)
         # on disk before the first weight changes, and again where another has changed the table and it is planned anew
-        self._write(_merged({place: weight for place, weight in self.recorded.items() if place not in self.told}, weights))
-        self.weights = _merged(self._of_ours(self.recorded), self.told)
+        self._write(_merged({place: weight for place, weight in self.recorded.items() if place not in self.left_to_keepalived}, weights))
+        self.weights = _merged(self._of_ours(self.recorded), self.left_to_keepalived)
         # a weight that somebody has set while the file said so stays: keepalived thinks that it has taken it away
-        waiting = [place for place in self.told if not self.keepalived.drained[place.server.address]]
+        waiting = [place for place in self.left_to_keepalived if not self.keepalived.drained[place.server.address]]
         return _without(_places.plan(table, dict.fromkeys(places, 0)), waiting)
 
     def _refuse_missing(self, table):
@@ -223,28 +223,28 @@ class _Draining(_Task):
 
         there = self._look(self.weights)
         try:
-            outcome, seen, places = _drain.wait_for_all(lambda: self._look(self.weights), reset, limit, timeout, interval)
+            outcome, uses, places = _drain.wait_for_all(lambda: self._look(self.weights), reset, limit, timeout, interval)
         except IpvsError as error:
             raise _session.after_failure(self.done, error) from error
-        gone = [place for place in there if place not in seen]
+        gone = [place for place in there if place not in uses]
         if gone:
             self.context.warn("%s was removed by another program while it was drained" % _listed(gone, "places"))
         if outcome == _drain.DRAINED:
-            return seen
+            return uses
         if outcome == _drain.TIMED_OUT:
-            counts = ["%s has %d" % (place, seen[place][1].active) for place in places]
+            counts = ["%s has %d" % (place, uses[place][1].active) for place in places]
             text = (
                 "drain_timeout: %s seconds have passed and active connections are left (drain_connections: %d): %s. The weights are 0, so no "
                 "new ones come, and they stay so. Run it again to go on waiting, or with state: restored to put the weights back."
                 % (timeout, limit, _listed(counts, "places"))
             )
         else:
-            weights = ["%s has weight %d" % (place, seen[place][0].weight) for place in places]
+            weights = ["%s has weight %d" % (place, uses[place][0].weight) for place in places]
             text = (
                 "somebody else gave a weight twice while it was drained: %s. So new connections come. Find out who does that (a health "
                 "checker, another run), and drain it again." % _listed(weights, "places")
             )
-        raise IpvsError(text, changed=self.changed, drained=False, **self._values(self.weights, seen))
+        raise IpvsError(text, changed=self.changed, drained=False, **self._values(self.weights, uses))
 
 
 def _merged(first, second):
@@ -274,15 +274,15 @@ class _Restoring(_Task):
                 self.keepalived.set(self.coming, False)
             except IpvsError as error:
                 raise _session.after_failure(self.done, error) from error
-            awaited = [place for place, weight in self.watched.items() if weight]
-            unhealthy = self._wait_for_weights(awaited, bool, _drain_keepalived.RETURN_PATIENCE)
+            returning = [place for place, weight in self.watched.items() if weight]
+            unhealthy = self._wait_for_weights(returning, bool, _drain_keepalived.RETURN_PATIENCE)
             if self.context.check_mode:  # of those that are about to come back, nobody knows
-                seen = self._look([place for place in awaited if place not in self.told])
-                unhealthy = [place for place, (server, _connections) in seen.items() if not server.weight]
-            for place in set(unhealthy).intersection(self.told):
+                uses = self._look([place for place in returning if place not in self.left_to_keepalived])
+                unhealthy = [place for place, (server, _connections) in uses.items() if not server.weight]
+            for place in set(unhealthy).intersection(self.left_to_keepalived):
                 servers = self.done.after[place.service].servers
                 servers[place.server] = servers[place.server]._replace(weight=0)
-        values = self._values(_merged(chosen, self.told))
+        values = self._values(_merged(chosen, self.left_to_keepalived))
         values["unhealthy"] = [str(place) for place in sorted(unhealthy, key=_places.order)]
         if unhealthy:
             values["msg"] = "%s: no longer drained, and kept out by its health check." % _listed(values["unhealthy"], "places")
@@ -291,12 +291,12 @@ class _Restoring(_Task):
         return self._answered(values)
 
     def _plan(self, table, chosen):
-        self.told = self.keepalived.weights(_places.find(table, self.coming))
+        self.left_to_keepalived = self.keepalived.weights(_places.find(table, self.coming))
         self.watched = self.keepalived.weights(_places.find(table, self.coming if self.addresses is None else self.addresses))
         others = self.keepalived.weights(chosen)  # drained before keepalived was there, which has given them a weight or a verdict since
         wanted = _places.returning(table, {place: weight for place, weight in chosen.items() if place not in others})
-        wanted.update(_places.returning(table, self.told))
-        return _without(_places.plan(table, wanted), self.told)
+        wanted.update(_places.returning(table, self.left_to_keepalived))
+        return _without(_places.plan(table, wanted), self.left_to_keepalived)
 
     def _nothing(self):
         """Why nothing is put back, with what the user may have meant."""
