@@ -433,7 +433,6 @@ class Fault:
 SPOKEN = {
     "server gone": Task("ipvs_server", {"service_address": "203.0.113.80", "service_port": 80, "address": "198.51.100.11", "state": "absent"}),
     "timeouts": Task("ipvs_timeouts", {"tcp": 800}),
-    "sync daemon": Task("ipvs_sync_daemon", {"role": "master", "interface": "lo"}),
 }
 
 
