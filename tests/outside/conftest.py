@@ -52,7 +52,6 @@ class Stranger:
         assert done.returncode == 0, line
         return done.stdout
 
-
     def run_at_terminal(self, line, typed):
         """The same at a terminal, where the reader types this."""
         ours, theirs = pty.openpty()

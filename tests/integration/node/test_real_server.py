@@ -156,8 +156,8 @@ def test_answers_behind_nat():
 
 
 def test_replies_to_the_directors_checks_do_not_go_through_the_master():
-    def gateway(*words):
-        return [each.get("gateway") for each in ip("%s route get %s from %s ipproto tcp sport 80" % words)]
+    def gateway(family, address, own):
+        return [each.get("gateway") for each in ip(f"{family} route get {address} from {own} ipproto tcp sport 80")]
 
     twice(NAT, NAT6, **GATEWAYS)
     assert gateway("-4", "198.51.100.2", OWN) == gateway("-4", "198.51.100.99", OWN) == ["198.51.100.1"]
