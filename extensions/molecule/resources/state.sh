@@ -10,7 +10,9 @@ ip rule
 ip -6 rule
 ip -o link | awk -F': ' '$2 ~ /^ipvs/ {print $2}'
 sysctl -a 2>/dev/null | grep -E '^net\.ipv[46]\.(ip_forward|conf\.(all|default|eth0|eth1|lo)\.(forwarding|arp_ignore|arp_announce|rp_filter|send_redirects)) '
-find /etc/modprobe.d /etc/modules-load.d /etc/sysctl.d /etc/systemd/system /etc/ipvs-* /usr/local/lib /opt ! -type d 2>/dev/null | sort
+# Packages stay, and Debian 13's ipvsadm enables its unit.
+find /etc/modprobe.d /etc/modules-load.d /etc/sysctl.d /etc/systemd/system /etc/ipvs-* /usr/local/lib /opt ! -type d \
+    ! -path '*.wants/ipvsadm.service' 2>/dev/null | sort
 if [ -e /proc/net/ip_vs ]; then
     table=$(ipvsadm -S -n)
     echo "$table" | grep -v ':99 ' || test $? = 1
