@@ -4,12 +4,16 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import socket
 import threading
+import time
 
 import pytest
 
 from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import _held
+from tests.support import eventually
 
 from .conftest import ModuleFailed, run_module
 from .keepalived import run_command
@@ -85,6 +89,25 @@ def test_the_way_back_of_a_failure(director, front):  # noqa: F811
         with pytest.raises(ModuleFailed, match="VRRP does not work: front on down0 is in state fault.*The former configuration is restored"):
             director.manage(web(), failover={**FAILOVER, "source_address": "198.51.100.203"})
     assert gone == [] and holders() == ON_THE_FRONT
+
+
+def test_of_a_task_that_is_killed_nothing_stays_on_lo(front, monkeypatch):
+    monkeypatch.setattr(_held, "_LOAN", 2)
+    monkeypatch.setattr(_held, "_RENEWAL", 0.5)
+    task = os.fork()
+    if not task:
+        with _held.Held(set(VIPS)) as held:
+            held._over.wait(60)
+        os._exit(0)
+    try:
+        both = sorted((vip, interface) for vip in VIPS for interface in ("lo", "up0"))
+        eventually(lambda: holders() == both)
+        time.sleep(4)
+        assert holders() == both, "longer than one loan"
+    finally:
+        os.kill(task, signal.SIGKILL)
+        os.waitpid(task, 0)
+    eventually(lambda: holders() == ON_THE_FRONT)
 
 
 def test_nobody_else_would_hold_them(director, front, monkeypatch):  # noqa: F811

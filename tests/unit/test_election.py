@@ -101,6 +101,7 @@ class Node:
 
     def __init__(self, *texts):
         self.has = set(texts)
+        self.loans = []
 
     def addresses(self):
         words = [text.split() for text in sorted(self.has)]
@@ -113,6 +114,10 @@ class Node:
         for line in lines:
             (self.has.add if is_up else self.has.discard)(_network_lines.identity(line))
         return []
+
+    def lend(self, lines, seconds, again=False):
+        self.loans.append((seconds, again))
+        return self.change(lines, True)
 
     def close(self):
         pass
@@ -144,6 +149,15 @@ def test_it_comes_back_meanwhile(monkeypatch):
         node.has.discard(VIP)
         held._over.wait(5 * _held._PAUSE)
         assert VIP in node.has
+
+
+def test_a_copy_is_lent_again_until_the_end(monkeypatch):
+    node = node_with(monkeypatch, VIP)
+    monkeypatch.setattr(_held, "_RENEWAL", 0)
+    with _held.Held(HELD) as held:
+        held._over.wait(5 * _held._PAUSE)
+    assert node.loans[0] == (_held._LOAN, False) and set(node.loans[1:]) == {(_held._LOAN, True)}
+    assert _held._RENEWAL < _held._LOAN
 
 
 def test_handed_over_to_the_master_that_this_node_is(monkeypatch):

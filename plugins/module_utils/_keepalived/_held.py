@@ -6,17 +6,19 @@
 
 keepalived takes its addresses off their interfaces when it starts and when it ends, and puts them up once it is master: seconds later, in
 which connections would be refused. Meanwhile the node has each on lo as well, so that it goes on taking packets for it, and on its
-interface again as soon as it is gone, so that neighbors find it.
+interface again as soon as it is gone, so that neighbors find it. The kernel removes what is on lo soon after a task that was killed.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 
 from ansible_collections.lvs.ipvs.plugins.module_utils._node import _boot, _network, _network_lines
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError
 
 _PAUSE = 0.03  # seconds that an address may be gone from its interface
+_LOAN, _RENEWAL = 60, 10  # seconds: for how long an address is on lo, and after how many it is there for as long again
 
 
 class Held:
@@ -35,7 +37,7 @@ class Held:
                 self._lines = _lines(each for each in local if each.interface != "lo")
                 alone = {each.address: each for each in local if each.interface != "lo" and each.address not in on_loopback}
                 self._copies = _lines(each._replace(prefix_length=128 if ":" in each.address else 32, interface="lo") for each in alone.values())
-                _check(node.change(self._copies, True))
+                _check(node.lend(self._copies, _LOAN))
         if self._lines:
             self._keeper = threading.Thread(target=self._keep, daemon=True)
             self._keeper.start()
@@ -64,9 +66,13 @@ class Held:
             self._keeper.join()
 
     def _keep(self):
+        renewal = time.monotonic() + _RENEWAL
         with _Node() as node:
             while not self._over.wait(_PAUSE):
                 node.change(_missing(self._lines, node), True)  # what goes wrong here goes wrong at the end, too
+                if time.monotonic() >= renewal:
+                    node.lend(self._copies, _LOAN, again=True)
+                    renewal = time.monotonic() + _RENEWAL
 
 
 class _Node:

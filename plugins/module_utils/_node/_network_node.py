@@ -26,6 +26,8 @@ PAUSE = 1  # seconds between two announcements: RFC 4861, RETRANS_TIMER
 _PROC_SYS = "/proc/sys/"
 _GENERIC = 16  # NETLINK_GENERIC
 _THROW = 9  # RTN_THROW
+_REPLACE = 0x500  # NLM_F_CREATE, NLM_F_REPLACE
+_FOREVER = 0xFFFFFFFF  # INFINITY_LIFE_TIME
 _SWAP = str.maketrans("./", "/.")
 # What has come, or gone, between looking and doing is fine.
 _FINE = {True: (errno.EEXIST,), False: (errno.EADDRNOTAVAIL, errno.ENODEV, errno.ESRCH, errno.ENOENT)}
@@ -304,7 +306,11 @@ class Node:
             wanted["FRA_SUPPRESS_PREFIXLEN"] = settings["suppress_prefixlength"]
         self._iproute().rule("add" if is_up else "del", **wanted)
 
-    def _change_addresses(self, lines, is_up):
+    def lend(self, lines, seconds, again=False):
+        """Put up addresses that the kernel removes after so many seconds, unless they are lent ``again`` before that; [Failure]."""
+        return self._change_addresses(lines, True, _REPLACE if again else Netlink.CREATE_EXCLUSIVE, seconds)
+
+    def _change_addresses(self, lines, is_up, flags=Netlink.CREATE_EXCLUSIVE, seconds=_FOREVER):
         failures, indexes, sent, bodies = [], {}, [], []
         for line in lines:
             name = line.words[2]
@@ -315,11 +321,11 @@ class Node:
                     indexes[name] = None
             if indexes[name] is not None:
                 sent.append(line)
-                bodies.append(_address_body(line, indexes[name], is_up))
+                bodies.append(_address_body(line, indexes[name], is_up, seconds))
             elif is_up:
                 failures.append(Failure(line, "there is no interface %s" % name))
         with _promoting({line.words[2] for line in lines if not is_up}):
-            refused = self._netlink(socket.NETLINK_ROUTE).ask(20 if is_up else 21, bodies, Netlink.CREATE_EXCLUSIVE if is_up else 0, 100)
+            refused = self._netlink(socket.NETLINK_ROUTE).ask(20 if is_up else 21, bodies, flags if is_up else 0, 100)
         for index, number in sorted(refused.items()):
             if number == errno.EEXIST and is_up and ":" in sent[index].words[0]:
                 failures.append(Failure(sent[index], "the interface has this address with another prefix length"))
@@ -373,13 +379,17 @@ class Node:
         self._sockets, self._netlinks, self._made = {}, {}, None
 
 
-def _address_body(line, index, is_up):
-    """ifaddrmsg and its attributes: NODAD and a preferred lifetime of 0 keep an IPv6 address from waiting and from being a source."""
+def _address_body(line, index, is_up, seconds):
+    """ifaddrmsg and its attributes. ``seconds``: for how long it is valid.
+
+    NODAD and a preferred lifetime of 0 keep an IPv6 address from waiting and from being a source.
+    """
     address, length = line.words[0].split("/")
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     octets = socket.inet_pton(family, address)
     body = struct.pack("=BBBBI", family, int(length), 2 if ":" in address else 0, 0, index) + _attribute(2, octets) + _attribute(1, octets)
-    return body + _attribute(6, struct.pack("=IIII", 0, 0xFFFFFFFF, 0, 0)) if ":" in address and is_up else body
+    has_lifetime = is_up and (":" in address or seconds != _FOREVER)
+    return body + _attribute(6, struct.pack("=IIII", 0, seconds, 0, 0)) if has_lifetime else body
 
 
 @contextlib.contextmanager
