@@ -16,7 +16,7 @@ from pathlib import Path
 
 from . import host, kernels
 from .image import SUITES, image, key
-from .network import BACK, FRONT, Network, addresses, mac
+from .network import BACK, FRONT, Network, addresses, filter_of, mac
 
 INSIDE = Path(__file__).resolve().parent / "inside.py"
 NAME = re.compile(r"[a-z][a-z0-9-]{0,23}")
@@ -215,7 +215,10 @@ class Lab:
             socket = self.network.plug(machine.name, net, machine.number)
             # Without a mac of its own a machine would come back from a reboot as another one.
             ipv4, ipv6 = addresses(net, machine.number)
-            arguments += [f"vec{index}:transport=raw,ifname={socket},depth=64,gro=1,mac={mac(net, machine.number)}", f"lab.eth{index}={ipv4}/24,{ipv6}/64"]
+            own = mac(net, machine.number)
+            (folder / f"{net}.bpf").write_bytes(filter_of(own))
+            device = f"transport=raw,ifname={socket},depth=64,gro=1,mac={own},bpffile={folder}/{net}.bpf"
+            arguments += [f"vec{index}:{device}", f"lab.eth{index}={ipv4}/24,{ipv6}/64"]
         arguments.append("lab.gw=" + ",".join(self.gateway(machine)))
         host.detach(
             [*self.network.inside(self.network.socket_hold), *arguments], folder / "console",

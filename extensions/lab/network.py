@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import signal
+import struct
 import subprocess
 import time
 from pathlib import Path
@@ -34,6 +35,21 @@ def addresses(net, number):
 def mac(net, number):
     """The Ethernet address of host NUMBER on a network."""
     return f"02:00:00:00:{list(PREFIX).index(net):02x}:{number:02d}"
+
+
+def filter_of(own):
+    """The filter of a machine's socket, as struct sock_filter: without it, the machine gets each frame that it sends."""
+    octets = bytes.fromhex(own.replace(":", ""))
+    high, low = struct.unpack("!IH", octets)
+    program = [
+        (0x20, 0, 0, 6),  # BPF_LD | BPF_W | BPF_ABS: the first four octets of the source
+        (0x15, 0, 3, high),  # BPF_JMP | BPF_JEQ | BPF_K
+        (0x28, 0, 0, 10),  # BPF_LD | BPF_H | BPF_ABS: the other two
+        (0x15, 0, 1, low),
+        (0x06, 0, 0, 0),  # BPF_RET: nothing of it
+        (0x06, 0, 0, 0xFFFFFFFF),
+    ]
+    return b"".join(struct.pack("=HBBI", *each) for each in program)
 
 
 class Network:

@@ -50,6 +50,20 @@ for _ in range(4):
 """
 
 
+FRAMES = """
+import socket, sys
+wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW); wire.bind(("eth0", 0x88B5)); wire.settimeout(3)
+if sys.argv[1] == "send":
+    wire.send(b"\\xff" * 6 + wire.getsockname()[4] + b"\\x88\\xb5" + sys.argv[2].encode().ljust(50))
+else:
+    print("ready", flush=True)
+try:
+    print(wire.recv(99)[14:].decode().strip())
+except TimeoutError:
+    print("nothing")
+"""
+
+
 @pytest.fixture(scope="module")
 def lab():
     with Lab("t-lab") as lab:
@@ -153,6 +167,13 @@ def test_the_file_system_outlives_the_plug_being_pulled(lab, command):
         assert command("restart", "--lab", "t-lab", "rs1").returncode == 0
         assert answer(lab, "rs1", "rm -rf /root/d; cp -r /etc /root/d; rm -r /root/d; ls /proc/fs/jbd2; dmesg | grep 'EXT4-fs error' || true") == "ubda-8"
         assert command("exec", "--lab", "t-lab", *client).stdout == before, "machines would lose the client when one of them is restarted"
+
+
+def test_a_frame_reaches_the_others_and_not_the_one_who_sent_it(lab):
+    others = [subprocess.Popen(lab.ssh_command(name, [f"python3 -c '{FRAMES}' wait"]), stdout=subprocess.PIPE, text=True) for name in ("director", "rs2")]
+    assert [each.stdout.readline() for each in others] == ["ready\n"] * 2
+    assert answer(lab, "rs1", f"python3 -c '{FRAMES}' send hello") == "nothing"
+    assert [each.communicate()[0] for each in others] == ["hello\n"] * 2
 
 
 def test_up_again_keeps_what_runs_and_another_lab_does_not_meet_it(lab, command):
