@@ -45,7 +45,7 @@ ENVIRONMENT = {
 FAST = ("unit", "lint", "roles", "kube-node", "integration", "integration-node")
 LONG: tuple[str, ...] = (
     "hostile-random", "controllers-other", "integration-other", *(f"integration-{suite}" for suite in NEWER), "integration-slow", "machines-slow", "firewall",
-    "kube-real", "outside-other", "molecule-failover", "molecule-networkd", "molecule-networkmanager", "molecule-tun",
+    "kube-real", "outside-other", "molecule-failover", "molecule-networkd", "molecule-networkmanager", "molecule-tun", "molecule-two_directors",
 )  # fmt: skip
 """Stages for which ``make test`` has no time."""
 RUNNING: set[int] = set()  # process groups
