@@ -114,6 +114,11 @@ def test_routes_become_those_of_networkd():
     assert said(texts[DROP_IN % (90, "real-server")][0]) == ["[Network]", "KeepConfiguration=static", *routes]
 
 
+def test_a_route_without_a_gateway_needs_no_interface():
+    throw = _network_lines.parse("route -4 198.51.100.2/32 type throw table 5198\n")
+    assert _managers.subject(throw) == _managers.Subject([], {}, [], True)
+
+
 def test_a_file_for_several_interfaces_has_no_routes():
     texts = wanted(ROUTE, RULE, owner=SERVER, networks={"eth0": LAN, "eth1": LAN}, ways={"198.51.100.11": "eth0"})
     assert said(texts[DROP_IN % (90, "real-server")][0]) == ["[Network]", "KeepConfiguration=static"]

@@ -79,7 +79,7 @@ class Found(NamedTuple):
 
 class Subject(NamedTuple):
     """What lines add to the network. ``made``: interfaces; ``holders``: {interface of somebody else: whether an IPv6 address is added};
-    ``routes``: lines; ``anything``: whether there are lines at all."""
+    ``routes``: lines with a gateway; ``anything``: whether there are lines at all."""
 
     made: List[str]
     holders: Dict[str, bool]
@@ -97,7 +97,7 @@ def subject(lines):
     for line in lines:
         if line.kind == "address" and line.words[2] not in made:
             holders[line.words[2]] = holders.get(line.words[2], False) or ":" in line.words[0]
-    return Subject(sorted(made), holders, [line for line in lines if line.kind == "route" and " via " in line.text], bool(lines))
+    return Subject(sorted(made), holders, [line for line in lines if line.kind == "route" and "via" in _network_lines.settings_of(line)], bool(lines))
 
 
 def _gateway(line):
