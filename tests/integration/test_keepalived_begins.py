@@ -63,6 +63,10 @@ def holders():
     return sorted((each[3].split("/")[0], each[1]) for each in words if each[3].split("/")[0] in VIPS)
 
 
+def routes():
+    return sorted(run_command(["ip", "-6", "route", "show", "table", "all"])[1].splitlines())
+
+
 ON_THE_FRONT = sorted((vip, "up0") for vip in VIPS)
 
 
@@ -108,6 +112,14 @@ def test_of_a_task_that_is_killed_nothing_stays_on_lo(front, monkeypatch):
         os.kill(task, signal.SIGKILL)
         os.waitpid(task, 0)
     eventually(lambda: holders() == ON_THE_FRONT)
+
+
+def test_no_route_stays_either(front):
+    """A route on lo in the main table would tell the next task that no interface leads to the address."""
+    before = routes()
+    with _held.Held(set(VIPS)):
+        eventually(lambda: len(holders()) == 4)
+    assert (holders(), routes()) == (ON_THE_FRONT, before)
 
 
 def test_nobody_else_would_hold_them(director, front, monkeypatch):  # noqa: F811

@@ -28,6 +28,7 @@ _GENERIC = 16  # NETLINK_GENERIC
 _THROW = 9  # RTN_THROW
 _REPLACE = 0x500  # NLM_F_CREATE, NLM_F_REPLACE
 _FOREVER = 0xFFFFFFFF  # INFINITY_LIFE_TIME
+_NODAD, _NOPREFIXROUTE = 0x2, 0x200
 _SWAP = str.maketrans("./", "/.")
 # What has come, or gone, between looking and doing is fine.
 _FINE = {True: (errno.EEXIST,), False: (errno.EADDRNOTAVAIL, errno.ENODEV, errno.ESRCH, errno.ENOENT)}
@@ -382,14 +383,17 @@ class Node:
 def _address_body(line, index, is_up, seconds):
     """ifaddrmsg and its attributes. ``seconds``: for how long it is valid.
 
-    NODAD and a preferred lifetime of 0 keep an IPv6 address from waiting and from being a source.
+    NODAD and a preferred lifetime of 0 keep an IPv6 address from waiting and from being a source. The kernel would leave the route to an
+    address that is not for ever behind when the address goes: NOPREFIXROUTE.
     """
     address, length = line.words[0].split("/")
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     octets = socket.inet_pton(family, address)
-    body = struct.pack("=BBBBI", family, int(length), 2 if ":" in address else 0, 0, index) + _attribute(2, octets) + _attribute(1, octets)
-    has_lifetime = is_up and (":" in address or seconds != _FOREVER)
-    return body + _attribute(6, struct.pack("=IIII", 0, seconds, 0, 0)) if has_lifetime else body
+    flags = (_NODAD if ":" in address else 0) | (_NOPREFIXROUTE if seconds != _FOREVER else 0)
+    body = struct.pack("=BBBBI", family, int(length), flags & 0xFF, 0, index) + _attribute(2, octets) + _attribute(1, octets)
+    if is_up and (":" in address or seconds != _FOREVER):
+        body += _attribute(6, struct.pack("=IIII", 0, seconds, 0, 0)) + _attribute(8, struct.pack("=I", flags))
+    return body
 
 
 @contextlib.contextmanager
