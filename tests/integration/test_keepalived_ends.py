@@ -18,7 +18,7 @@ from tests.support import eventually
 
 from .conftest import run_module
 from .keepalived import ADDRESSES, run_command
-from .test_keepalived_in_use import ADDITION, director, node, web  # noqa: F401  # pylint: disable=unused-import
+from .test_keepalived_in_use import ADDITION, DRAIN, director, node, web  # noqa: F401  # pylint: disable=unused-import
 
 pytestmark = pytest.mark.once
 
@@ -125,6 +125,40 @@ def test_a_dead_server_gets_nothing_from_the_next_one(unit, servers):
     unit.start()
     eventually(lambda: unit.director.weights()[ADDRESSES[1]] == 5)
     assert unit.director.weights()[ADDRESSES[0]] == 0
+
+
+def test_no_health_checks_any_more_after_a_failure(unit):
+    """Nobody else would ever give the servers their weight again, where the list does not."""
+    director = unit.director  # noqa: F811  # pylint: disable=redefined-outer-name
+    run_module("ipvs_drain", addresses=[ADDRESSES[1]], wait=False)
+    unit.end("signal", signal.SIGKILL, everything=True)
+    rule = f"ipvsadm -e -t 203.0.113.80:80 -r {ADDRESSES[0]}:80 -m -w 5"
+    before = director.weights()
+    foretold = director.manage(state="absent", check=True)
+    assert director.weights() == before == {ADDRESSES[0]: 0, ADDRESSES[1]: 0, "198.51.100.99": 7}
+    done = director.manage(state="absent")
+    assert done["differences"] == foretold["differences"] and rule in done["differences"]
+    assert director.weights() == {ADDRESSES[0]: 5, ADDRESSES[1]: 0, "198.51.100.99": 7}
+    run_module("ipvs_drain", addresses=[ADDRESSES[1]], state="restored")
+    assert director.weights()[ADDRESSES[1]] == 5
+    assert not director.manage(state="absent")["changed"]
+
+
+def test_no_health_checks_any_more_while_a_server_is_down(unit, servers):
+    """It is still down, and keepalived has said so."""
+    servers[ADDRESSES[0]].close()
+    eventually(lambda: unit.director.weights()[ADDRESSES[0]] == 0)
+    unit.director.manage(state="absent")
+    assert unit.director.weights() == {ADDRESSES[0]: 0, ADDRESSES[1]: 5, "198.51.100.99": 7}
+
+
+def test_no_health_checks_any_more_while_a_server_is_drained(unit):
+    run_module("ipvs_drain", addresses=[ADDRESSES[1]], wait=False)
+    unit.director.manage(state="absent")
+    assert unit.director.weights() == {ADDRESSES[0]: 5, ADDRESSES[1]: 0, "198.51.100.99": 7}
+    assert not list(DRAIN.iterdir())
+    restored = run_module("ipvs_drain", state="restored")
+    assert [place["weight_now"] for place in restored["places"]] == [5] == [unit.director.weights()[ADDRESSES[1]]]
 
 
 @pytest.mark.slow

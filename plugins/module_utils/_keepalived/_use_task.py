@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import tempfile
@@ -20,12 +21,14 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import (
     _leaving,
     _located,
     _state,
+    _unchecked,
     _unit_file,
     _use,
     _version,
 )
 from ansible_collections.lvs.ipvs.plugins.module_utils._node import _addresses, _boot, _own_files, _programs, _units
-from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain, _drain_files, _model, _session
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain, _drain_files, _drain_record, _model, _places, _plan, _session
+from ansible_collections.lvs.ipvs.plugins.module_utils._table._apply import reconcile
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._answer import Answer
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, OptionError
 
@@ -185,12 +188,32 @@ def _absent(path, unit, kept, context):
     processes = _daemon.find(None, context) if ours else None
     disable = ours and _units.state(unit, context).enabled
     unused = _drain_files.unused(())
+    drained = [address for address, each in sorted(_drain_files.read().items()) if each.since is not None] if ours else []
+    recorded, others = _unchecked.split(_unchecked.weights(found.text or ""), drained)
     differences = _own_files.differences(changes) + ["%s drains nobody" % each for each in unused]
+    differences += ["%s drains a server of keepalived's" % _drain_files.path(each) for each in drained]
     differences += ["%s is enabled" % unit] if disable else []
     differences += ["keepalived runs"] if processes else []
+    differences += _give_back(others, context) if ours and not processes else []
     if not context.check_mode:
-        _use.give_up(changes, unused, processes, unit if disable else None, kept, context)
+        record = _drain_record.Record(_drain_record.FOLDER)
+        with record.locked() if drained else contextlib.nullcontext():
+            if drained:
+                record.write({**record.read(), **recorded})
+            _use.give_up(changes, unused, processes, unit if disable else None, kept, context)
+            _drain_files.forget(drained)
     return _answer(path, unit, None, changes, differences, context)
+
+
+def _give_back(weights, context):
+    """A keepalived that has failed for good has left no server its weight. The command lines of what gives it back."""
+    with _session.open_kernel({"netns": None}, context, load=False) as kernel:
+
+        def plan(table):
+            return _places.plan(table, _places.returning(table, weights))
+
+        done = reconcile(kernel, lambda each: each.read(), plan, context.check_mode)
+    return [_plan.command(operation) for operation in done.operations]
 
 
 def _answer(path, unit, version, changes, differences, context):

@@ -117,6 +117,17 @@ def remove(paths):
             raise IpvsError("%s: %s" % (name, error.strerror)) from error
 
 
+def forget(addresses):
+    """Remove the files of these addresses, whatever they say. Raises IpvsError."""
+    for address in addresses:
+        try:
+            os.unlink(path(address))
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise IpvsError("%s: %s" % (path(address), error.strerror)) from error
+
+
 def _drains_nobody(name):
     try:
         with open(name, encoding="utf-8", errors="replace") as stream:
