@@ -45,7 +45,7 @@ ENVIRONMENT = {
 FAST = ("unit", "lint", "roles", "kube-node", "integration", "integration-node")
 LONG: tuple[str, ...] = (
     "hostile-random", "controllers-other", "integration-other", *(f"integration-{suite}" for suite in NEWER), "integration-slow", "machines-slow", "firewall",
-    "kube-real", "outside-other", "molecule-failover", "molecule-networkd", "molecule-networkmanager", "molecule-tun", "molecule-two_directors",
+    "kube-real", "lab-slow", "outside-other", "molecule-failover", "molecule-networkd", "molecule-networkmanager", "molecule-tun", "molecule-two_directors",
 )  # fmt: skip
 """Stages for which ``make test`` has no time."""
 RUNNING: set[int] = set()  # process groups
@@ -157,7 +157,8 @@ STAGES = [
         ))
         for suite in NEWER
     ),
-    Stage("lab", "the lab itself", (pytest("lab", "-m", "not nft", "tests/lab"),)),
+    Stage("lab", "the lab itself", (pytest("lab", "-m", "not nft and not slow", "tests/lab"),)),
+    Stage("lab-slow", "Debian's newest, and many machines", (pytest("lab-slow", "-m", "slow", "tests/lab"),)),
     Stage("outside", "the lab in a stranger's repository, by the guide", (pytest("outside", "tests/outside/test_guide.py"),)),
     Stage("outside-other", "the same for a role that has nothing to do with IPVS, and step by step", (
         pytest("outside-other", "--ignore", "tests/outside/test_guide.py", "tests/outside"),

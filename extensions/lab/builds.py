@@ -2,6 +2,7 @@
 """What is built when it is first asked for, and kept in the cache: in a Debian of its own, so that nothing is installed on this box."""
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 from . import host
 
 NEEDED = {"mmdebstrap": "mmdebstrap", "unshare": "util-linux", "apt-get": "apt"}
+SMALL = ["--variant=minbase", '--aptopt=APT::Install-Recommends "false"']
 OLD_MIRROR = '--aptopt=Acquire::Check-Valid-Until "false"'  # a mirror's copy of sid may be older than the week for which its signature vouches
 
 
@@ -30,12 +32,13 @@ def mode():
     return f"--mode={'root' if root else 'unshare'}"
 
 
-def build(path, name, suite, tools, making, script, options=()):
-    """Build NAME into the folder PATH, by a line of shell that runs on a tree of SUITE with the packages TOOLS.
+@contextlib.contextmanager
+def tree(name, suite, packages, making, script, options=(), files=()):
+    """Yield a folder that a line of shell has filled, which runs on a tree of SUITE with these PACKAGES. NAME says what is built.
 
-    SCRIPT: the line; "$1" is the tree, {making} a copy of the folder MAKING, {out} the folder to fill, {jobs} how many CPUs there are.
+    SCRIPT: the line; "$1" is the tree, {making} a copy of the folder MAKING with the FILES, {out} the folder to fill, {jobs} how many CPUs there are.
     """
-    words = [host.find("mmdebstrap"), "--quiet", mode(), "--variant=minbase", "--skip=check/empty"]
+    words = [host.find("mmdebstrap"), "--quiet", mode(), *SMALL, "--skip=check/empty"]
     jobs = len(os.sched_getaffinity(0))
     start = time.monotonic()
     host.say(f"building {name} (once; minutes of computing, on {jobs} CPU) ...")
@@ -44,23 +47,30 @@ def build(path, name, suite, tools, making, script, options=()):
     out = place / "out"
     out.mkdir(parents=True)
     try:
+        # Everything that the build reads and writes lies here: in a user's build it runs under other ids.
         shutil.copytree(making, place / "making", ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+        for path in files:
+            shutil.copy(path, place / "making")
         for folder, permissions in ((place, 0o755), (out, 0o777)):
             folder.chmod(permissions)
         hook = script.format(making=place / "making", out=out, jobs=jobs)
-        command = [
-            *words, '--aptopt=APT::Install-Recommends "false"', f"--include={','.join(tools)}", *options, f"--customize-hook={hook}", suite, "/dev/null",
-        ]
+        command = [*words, f"--include={','.join(packages)}", *options, f"--customize-hook={hook}", suite, "/dev/null"]
         if os.geteuid() == 0:  # so that its mounts and processes go with it even if it is killed
             command = [host.find("unshare"), "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", *command]
         done = host.run_leashed(command, env={**os.environ, "TMPDIR": str(place)}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         if done.returncode:
             raise host.LabError(f"building {name} failed:\n{done.stdout.decode(errors='replace')[-3000:].strip()}")
+        yield out
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+    host.say(f"built {name} in {time.monotonic() - start:.0f} s")
+
+
+def build(path, name, *words):
+    """Build NAME into the folder PATH; the other WORDS are those of tree()."""
+    with tree(name, *words) as out:
         new = path.with_name(f"{path.name}.new")
         shutil.rmtree(new, ignore_errors=True)
         shutil.copytree(out, new)
         new.chmod(0o755)
         new.rename(path)
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
-    host.say(f"built {path} in {time.monotonic() - start:.0f} s")

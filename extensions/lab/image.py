@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import subprocess
 import tempfile
 import time
 from pathlib import Path
 
-from . import host, kernels
+from . import builds, host, kernels
 
 MAKING = host.GUEST / "disk"  # the scripts and files that disks are made with
-SUITES = ("bookworm", "trixie")
+SUITES = ("bookworm", "trixie", "sid")
 INSTALLED = [
     "apt-utils", "dbus", "iproute2", "iputils-ping", "kmod", "openssh-server", "procps", "python3", "python3-apt",
     "systemd-sysv", "udev",
@@ -26,11 +25,7 @@ INSTALLABLE = [
 FIREWALLS = ["firewalld", "netbase", "nftables"]  # only where the kernel can run them
 KEPT = 7 * 86400  # seconds since an image was last asked for
 CACHE_LIMIT = 8 << 30  # bytes on the disk that images may take
-LEAN = [
-    "--variant=minbase", '--aptopt=Acquire::Languages "none"', '--aptopt=APT::Install-Recommends "false"',
-    *[f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in ("doc", "man", "locale")],
-]
-"""Options of mmdebstrap for a small tree of files."""
+WITHOUT_TEXTS = ['--aptopt=Acquire::Languages "none"', *[f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in ("doc", "man", "locale")]]
 
 
 def key():
@@ -46,9 +41,9 @@ def key():
 
 def recipe(suite, kernel, packages=()):
     """A short hash of everything a disk of SUITE for this Kernel is built from."""
-    digest = hashlib.sha256(repr((suite, kernel.key, INSTALLED, installable(kernel, packages), LEAN)).encode())
+    digest = hashlib.sha256(repr((suite, kernel.key, INSTALLED, installable(kernel, packages), WITHOUT_TEXTS)).encode())
     sources = [path for path in sorted(MAKING.rglob("*")) if path.is_file()]
-    for path in [Path(__file__), Path(f"{key()}.pub"), *sources]:
+    for path in [Path(__file__), Path(builds.__file__), Path(f"{key()}.pub"), *sources]:
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()[:16]
 
@@ -77,37 +72,13 @@ def image(suite, kernel=kernels.DEBIAN, packages=()):
 
 
 def build(suite, kernel, path, packages=()):
-    root = os.geteuid() == 0
-    host.need({} if root else host.FOR_IMAGES_OF_A_USER)
-    start = time.monotonic()
-    host.say(f"building the {suite} image (once; a minute or two) ...")
-    place = Path(f"/var/tmp/lvs-ipvs-lab-build.{os.geteuid()}")
-    shutil.rmtree(place, ignore_errors=True)  # of a build that was killed
-    place.mkdir()
-    try:
-        # Everything that the build reads and writes lies here: in a user's build it runs under other ids.
-        shutil.copytree(MAKING, place / "making")
-        shutil.copy(f"{key()}.pub", place / "key.pub")
-        (place / "out").mkdir()
-        for folder, mode in ((place, 0o755), (place / "out", 0o777)):
-            folder.chmod(mode)
-        command = [
-            host.find("mmdebstrap"), "--quiet", f"--mode={'root' if root else 'unshare'}", *LEAN, f"--include={','.join(INSTALLED)}",
-            f'--customize-hook={place}/making/add-packages.sh "$1" {" ".join(installable(kernel, packages))}',
-            f'--customize-hook=unshare -m {place}/making/make-disk.sh "$1" {place}/out/disk {place}/key.pub {kernel.modules}',
-            suite, "/dev/null",
-        ]
-        if root:  # so that its mounts and processes go with it even if it is killed
-            command = [host.find("unshare"), "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", *command]
-        done = host.run_leashed(command, env={**os.environ, "TMPDIR": str(place)}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        if done.returncode:
-            raise host.LabError(f"building the {suite} image failed:\n{done.stdout.decode(errors='replace')[-3000:].strip()}")
+    script = f'{{making}}/add-packages.sh "$1" {" ".join(installable(kernel, packages))} && unshare -m {{making}}/make-disk.sh "$1" {{out}}/disk'
+    script += f" {{making}}/{key().name}.pub {kernel.modules}"
+    options = [*WITHOUT_TEXTS, *([builds.OLD_MIRROR] if suite == "sid" else [])]
+    with builds.tree(f"{suite}-image", suite, INSTALLED, MAKING, script, options, [f"{key()}.pub"]) as out:
         prune()
-        subprocess.run(["cp", "--sparse=always", place / "out" / "disk", f"{path}.new"], check=True)
+        subprocess.run(["cp", "--sparse=always", out / "disk", f"{path}.new"], check=True)
         os.rename(f"{path}.new", path)
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
-    host.say(f"built {path} in {time.monotonic() - start:.0f} s")
 
 
 def prune():

@@ -24,7 +24,7 @@ TEMPLATED = [
 ]
 # It names a kernel that is installed on one kind of machine.
 NOT_HERE = [("ipvs_modules", "Prepare an image for the kernel that it will boot")]
-TYPES = {"str": str, "int": int, "bool": bool, "list": list, "dict": dict}
+TYPES = {"float": (float, int), "str": str, "int": int, "bool": bool, "list": list, "dict": dict}
 GENERAL = {"changed", "invocation", "warnings", "diff"}
 
 

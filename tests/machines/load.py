@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import socket
 import sys
 import threading
@@ -55,9 +56,13 @@ class Load:
             thread.join()
 
     def stay(self, ready):
-        connection = socket.create_connection(self.place, 10)
-        connection.settimeout(20)
-        say(connection)
+        try:
+            connection = socket.create_connection(self.place, 10)
+            connection.settimeout(20)
+            say(connection)
+        except OSError:
+            ready.abort()  # there is nothing to load
+            raise
         ready.wait()
         with connection:
             try:
@@ -99,7 +104,11 @@ def main():
     threads = [threading.Thread(target=load.run, args=(ready,)) for load in loads]
     for thread in threads:
         thread.start()
-    ready.wait()
+    try:
+        ready.wait()
+    except threading.BrokenBarrierError:
+        print("no service answers", flush=True)
+        os._exit(1)
     print("ready", flush=True)
     for thread in threads:
         thread.join()

@@ -203,7 +203,8 @@ def test_verify_and_report(fleet):
     calm = fleet.play("verify")
     assert "gets no connections" not in calm.line
     fleet.say("rs1", "systemctl stop echo2")
-    fleet.module("directors", "ipvs_drain", addresses=[FIRST], allow_empty=True, wait=False)
+    for name in ("lb1", "lb2"):
+        fleet.module(name, "ipvs_drain", addresses=[FIRST], allow_empty=True, wait=False)
     try:
         down = f"{SECOND}:80 of tcp {NAT}:80 gets no connections: its check fails: tcp"
         named = eventually(lambda: (line := fleet.play("verify", succeeds=None).line).count(down) == 2 and line)
@@ -215,7 +216,8 @@ def test_verify_and_report(fleet):
         assert re.search(r"lb1 as it should be master since \d{4}-\d\d-\d\d .* lb2 as it should be backup since \d{4}", text)
     finally:
         fleet.say("rs1", f"systemd-run -q --unit=echo2 python3 /srv/echo.py {SECOND} 80")
-        fleet.module("directors", "ipvs_drain", state="restored")
+        for name in ("lb1", "lb2"):
+            fleet.module(name, "ipvs_drain", state="restored")
 
 
 def link(number):

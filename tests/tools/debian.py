@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 from extensions.lab import builds, host
-from extensions.lab.image import LEAN
+from extensions.lab.image import WITHOUT_TEXTS
 
 ROOT = Path(__file__).resolve().parents[2]
 SUITES = ("trixie", "sid")
@@ -50,7 +50,7 @@ def make_tree(suite: str) -> Path:
     for old in (part, tree):
         shutil.rmtree(old, ignore_errors=True)
     part.parent.mkdir(parents=True, exist_ok=True)
-    subprocess.run([host.find("mmdebstrap"), "--quiet", *LEAN, builds.OLD_MIRROR, f"--include={PACKAGES}", suite, part], check=True)
+    subprocess.run([host.find("mmdebstrap"), "--quiet", *builds.SMALL, *WITHOUT_TEXTS, builds.OLD_MIRROR, f"--include={PACKAGES}", suite, part], check=True)
     (part / "etc/made-of").write_text(PACKAGES)
     part.rename(tree)
     return tree
