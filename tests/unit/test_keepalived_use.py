@@ -17,7 +17,7 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import (
     _state,
     _use,
 )
-from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain_files
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain_files, _model
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, OptionError
 
 from .keepalived_node import FAILOVER, FIRST, PROCESSES, SECOND, SORRY, THEIRS, WEB, Node, services
@@ -330,8 +330,44 @@ def test_giving_up(node):
     foretold = node.manage(check=True, state="absent")
     done = node.manage(state="absent")
     assert done == foretold and node.done == ["systemctl disable keepalived.service", "systemctl daemon-reload", "end"]
-    assert node.files() == {f"drain/{FIRST}": "-100000\n"} and not node.enabled
+    assert list(node.files()) == ["drained.json"] and not node.enabled
+    recorded = {"service_address": WEB["address"], "service_port": 80, "service_protocol": "tcp", "address": FIRST, "port": 80, "weight": 1}
+    assert json.loads(node.files()["drained.json"]) == [recorded]
     assert not node.manage(state="absent").changed
+
+
+def weights(node):
+    return {server.id.address: server.weight for entry in node.kernel.read().values() for server in entry.servers.values()}
+
+
+def fail(node):
+    """What its unit does after a failure for good."""
+    node.processes = None
+    node.kernel.table = _model.created_table(services(FIRST, SECOND))
+    for entry in node.kernel.table.values():
+        entry.servers.update({ident: server._replace(weight=0) for ident, server in entry.servers.items()})
+
+
+@pytest.mark.parametrize(("drained", "after"), [("", {FIRST: 1, SECOND: 1}), (FIRST, {FIRST: 0, SECOND: 1})], ids=["none drained", "one drained"])
+def test_giving_up_what_has_failed_for_good(node, drained, after):
+    node.starts(services=services(FIRST, SECOND))
+    if drained:
+        (node.folder / drained).write_text("-100000\n")
+    fail(node)
+    foretold = node.manage(check=True, state="absent")
+    assert set(weights(node).values()) == {0}
+    assert node.manage(state="absent") == foretold and weights(node) == after
+    assert f"ipvsadm -e -t 203.0.113.80:80 -r {SECOND}:80 -m -w 1" in foretold.values["differences"]
+
+
+def test_a_weight_that_somebody_has_given_stays(node):
+    node.starts(services=services(FIRST, SECOND))
+    fail(node)
+    (entry,) = node.kernel.table.values()
+    ident = next(each for each in entry.servers if each.address == FIRST)
+    entry.servers[ident] = entry.servers[ident]._replace(weight=7)
+    node.manage(state="absent")
+    assert weights(node) == {FIRST: 7, SECOND: 1}
 
 
 def test_names_follow_the_text(node):

@@ -27,7 +27,7 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import (
     _version,
 )
 from ansible_collections.lvs.ipvs.plugins.module_utils._node import _addresses, _boot, _own_files, _programs, _units
-from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain, _drain_files, _drain_record, _model, _places, _plan, _session
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain, _drain_files, _model, _places, _plan, _session
 from ansible_collections.lvs.ipvs.plugins.module_utils._table._apply import reconcile
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._answer import Answer
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, OptionError
@@ -196,7 +196,7 @@ def _absent(path, unit, kept, context):
     differences += ["keepalived runs"] if processes else []
     differences += _give_back(others, context) if ours and not processes else []
     if not context.check_mode:
-        record = _drain_record.Record(_drain_record.FOLDER)
+        record = _drain_files.record()
         with record.locked() if drained else contextlib.nullcontext():
             if drained:
                 record.write({**record.read(), **recorded})

@@ -85,9 +85,14 @@ def unused(addresses):
     return [each for each in paths if _drains_nobody(each)]
 
 
+def record():
+    """The Record of what ipvs_drain has drained in services that nobody checks."""
+    return _drain_record.Record(os.path.dirname(FOLDER))
+
+
 def recorded():
-    """The addresses that ipvs_drain has drained in services that nobody checks. Raises IpvsError."""
-    return {place.server.address for place in _drain_record.Record(os.path.dirname(FOLDER)).read()}
+    """The addresses in the record(). Raises IpvsError."""
+    return {place.server.address for place in record().read()}
 
 
 def make(paths, drained=()):
