@@ -172,7 +172,8 @@ def test_giving_up(director, servers):
     done = director.manage(state="absent")
     assert done["changed"] and done["differences"] == foretold["differences"]
     assert director.ipvs.saved() == before and director.keepalived.process.wait() == 0
-    assert not director.path.exists() and not ADDITION.exists() and os.listdir(DRAIN) == [ADDRESSES[1]]
+    assert not director.path.exists() and not ADDITION.exists() and os.listdir(DRAIN) == []
+    assert [place["address"] for place in run_module("ipvs_drain", state="restored", check=True)["places"]] == [ADDRESSES[1]]
     assert not director.manage(state="absent")["changed"]
 
 
