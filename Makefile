@@ -76,6 +76,14 @@ molecule: tools $(KUBE) ## Roles on whole machines: the scenarios of extensions/
 kube: lab $(KUBE) ## kube_proxy on a real Kubernetes, built out of Debian's packages when it is first asked for
 	$(VENV) tests/run.py kube-real
 
+.PHONY: mutation
+mutation: tools ## Whether tests notice a sample of faults in the code: SEED=NUMBER, NUMBER=60; takes hours
+	$(VENV) -m tests.tools.mutation $(if $(SEED),--seed $(SEED)) --number $(or $(NUMBER),60)
+
+.PHONY: coverage
+coverage: tools ## Which lines and branches of the plugins the unit and integration tests reach
+	$(VENV) -m tests.tools.covered
+
 .PHONY: lint
 lint: deps $(KUBE) ## Form of code, roles, documentation and licences
 	$(VENV) tests/run.py lint
