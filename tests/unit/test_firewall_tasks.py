@@ -280,6 +280,17 @@ def test_without_persist_only_the_kernel_has_it(director):
     assert director.table == "" and director.done == ["nft"]
 
 
+def test_without_load_only_the_boot_has_it(director):
+    director.booted = False
+    director.programs.remove("nft")
+    answer = director.task(load=False, **MARKS)
+    assert director.table == "" and answer.values["rules"].startswith(_nftables.REMOVAL) and UNITS[0] not in director.active
+    assert director.enabled == set(UNITS) and "/usr/sbin/nft --file" in director.text(FOLDER + UNITS[0])
+    director.again(load=False, **MARKS)
+    director.booted = True
+    director.again(load=False, **MARKS)  # that it is not active is as it should be
+
+
 def test_in_an_image_build_the_table_is_loaded_without_its_unit(director):
     director.booted = False
     director.task(**MARKS)

@@ -102,7 +102,8 @@ def _manage(options, context):
         if table or boot:
             _put(text, files, units, table, options["load"], context)
     values = {"differences": differences, "conflicts": conflicts, "rules": wanted}
-    before, after = found + _own_files.shown([change.found for change in files]), wanted + _own_files.shown([change.wanted for change in files])
+    before, after = found, wanted if options["load"] else ""
+    before, after = before + _own_files.shown([change.found for change in files]), after + _own_files.shown([change.wanted for change in files])
     if firewalld:
         before, after = before + firewalld.before, after + firewalld.after
     return Answer(bool(differences), values, *((before, after) if context.diff else (None, None)))
