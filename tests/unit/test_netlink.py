@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 import errno
+import gc
+import os
+import socket
 import struct
 
 import pytest
 
 from ansible_collections.lvs.ipvs.plugins.module_utils._table import _literals, _model, _netlink, _plan, _schema, _settings, _wire
-from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, NoIpvs
 
 FAMILY = 30
 
@@ -209,3 +212,209 @@ def test_services_that_are_not_there_are_left_out():
     assert [service.id.fwmark for service, _statistics in made._services(idents)] == [2]
     with pytest.raises(_netlink.KernelError, match=r"read service fwmark 1: the kernel answered EPERM"):
         kernel([error(errno.EPERM)])._services(idents)
+
+
+# Opening
+
+
+class Pyroute2:
+    """Stands for pyroute2's socket, which resolves the family. ``error``: the errno with which it cannot."""
+
+    def __init__(self, error=0):
+        self.error, self.options, self.is_open, self.blocking = error, [], True, None
+        self.prid = FAMILY
+
+    class Error(Exception):
+        def __init__(self, code):
+            super().__init__(code)
+            self.code = code
+
+    def load(self):
+        return (lambda: self), "message class", self.Error
+
+    def bind(self, name, kind):
+        assert (name, kind) == ("IPVS", "message class")
+        if self.error:
+            raise self.Error(self.error)
+
+    def fileno(self):
+        return 99
+
+    def setsockopt(self, *option):
+        self.options.append(option)
+
+    def close(self):
+        self.is_open = False
+
+
+def opened(monkeypatch, library):
+    monkeypatch.setattr(_netlink._pyroute2, "load", library.load)
+    monkeypatch.setattr(_netlink.os, "set_blocking", lambda descriptor, blocking: setattr(library, "blocking", (descriptor, blocking)))
+    return _netlink.Kernel()
+
+
+def test_the_socket_blocks_with_a_limit_and_is_closed(monkeypatch):
+    library = Pyroute2()
+    with opened(monkeypatch, library) as made:
+        assert made._family == FAMILY and library.blocking == (99, True)
+        assert library.options == [(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", 30, 0)), (270, 10, 1)]
+        assert library.is_open
+    assert not library.is_open
+
+
+@pytest.mark.parametrize(
+    ("number", "state", "kind", "told"),
+    [
+        (errno.EPERM, "missing", _netlink.KernelError, "^looking for IPVS: the kernel answered EPERM "),
+        (errno.ENOENT, "loadable", NoIpvs, "^this kernel has no IPVS: its module ip_vs is installed but could not be loaded; 'modprobe ip_vs'"),
+        (errno.ENOENT, "missing", NoIpvs, "^this kernel has no IPVS: install it$"),
+    ],
+)
+def test_a_kernel_that_has_no_ipvs_for_us(monkeypatch, number, state, kind, told):
+    monkeypatch.setattr(_netlink._kmod, "state", lambda name: state)
+    monkeypatch.setattr(_netlink._kmod, "missing_hint", lambda name: "install it")
+    library = Pyroute2(number)
+    with pytest.raises(kind, match=told):
+        opened(monkeypatch, library)
+    assert not library.is_open
+
+
+# Reading
+
+
+SERVICE = _model.ServiceId(_literals.IPV4, 0, "", 0, 1)
+SERVERS = [_model.overlay_server(_model.Server(_model.ServerId(f"198.51.100.{last}", 0), weight=last)) for last in (11, 12)]
+
+
+def server_row(server, active=0):
+    """One of a dump, with its connections."""
+    use = b"".join(struct.pack("=HHI", 8, kind, number) for kind, number in ((7, active), (8, 0), (9, 0)))
+    packed = _schema.pack_server(server)
+    length, kind = struct.unpack_from("=HH", packed)
+    packed = struct.pack("=HH", length + len(use), kind) + packed[4:] + use
+
+    def answer(numbers):
+        return struct.pack("=IHHIIBBH", 20 + len(packed), FAMILY, 2, numbers[-1], 0, 1, 1, 0) + packed
+
+    return answer
+
+
+def servers_dump():
+    """The kernel lists the newest first."""
+    return [server_row(SERVERS[1], 4), server_row(SERVERS[0], 3), done()]
+
+
+def test_the_table_with_its_servers_in_the_order_in_which_they_came():
+    made = kernel([row(1), done()], servers_dump())
+    table = made.read()
+    assert list(table) == [SERVICE] and list(table[SERVICE].servers.values()) == SERVERS
+    assert [requests[0].flags & _wire.NLM_F_DUMP for requests in made._socket.sent] == [_wire.NLM_F_DUMP] * 2
+    (found,) = kernel([row(1)], servers_dump()).read([SERVICE]).values()
+    assert found == table[SERVICE]
+
+
+def test_connections_and_counters():
+    counters, servers = kernel([row(1), done()], servers_dump()).statistics()[SERVICE]
+    assert counters == _schema.Statistics()
+    assert {ident.address: connections.active for ident, (connections, _counters) in servers.items()} == {"198.51.100.11": 3, "198.51.100.12": 4}
+    uses = kernel(servers_dump(), [error(errno.ESRCH)]).uses
+    with pytest.raises(_netlink.KernelError, match="ESRCH"):
+        uses([SERVICE, SERVICE._replace(fwmark=2)])
+    found = kernel(servers_dump(), [done()]).uses([SERVICE, SERVICE._replace(fwmark=2)])
+    assert [use[0] for use in found[SERVICE].values()] == SERVERS and found[SERVICE._replace(fwmark=2)] == {}
+    assert [use[1].active for use in found[SERVICE].values()] == [3, 4]
+    assert kernel(servers_dump()).connections(SERVICE, SERVERS[1].id) == (SERVERS[1], (4, 0, 0))
+    assert kernel(servers_dump()).connections(SERVICE, SERVERS[1].id._replace(port=1)) is None
+
+
+def answering(attributes):
+    return lambda numbers: struct.pack("=IHHIIBBH", 20 + len(attributes), FAMILY, 2, numbers[-1], 0, 1, 1, 0) + attributes
+
+
+def test_settings_of_the_kernel():
+    times = _settings.Timeouts(900, 120, 300)
+    assert kernel([answering(_schema.pack_timeouts(times))]).timeouts() == times
+    assert kernel([answering(struct.pack("=HHIHHI", 8, 1, 0x010201, 8, 2, 4096))]).info() == ("1.2.1", 4096)
+    daemon = _settings.Daemon("backup", "eth0", 7, 1472, "224.0.0.81", 8848, 1)
+    assert kernel([answering(_schema.pack_daemon(daemon)), done()]).daemons() == {"backup": daemon}
+
+
+def test_the_search_for_cycles_goes_on_as_it_was():
+    @_netlink.gc_paused()
+    def look():
+        return gc.isenabled()
+
+    assert gc.isenabled() and not look() and gc.isenabled()
+    gc.disable()
+    try:
+        assert not look() and not gc.isenabled()
+    finally:
+        gc.enable()
+
+
+# What is asked for
+
+ENTRY = _model.Entry(_model.overlay_service(_model.Service(SERVICE)), {})
+DAEMON = _settings.Daemon("master", "eth7", 7, 1472, "224.0.0.81", 8848, 1)
+TIMES = _settings.Timeouts(1, 2, 3)
+IDENT = _schema.pack_service_id(SERVICE)
+REQUESTS = [  # the numbers of include/uapi/linux/ip_vs.h
+    (_plan.ADD_SERVICE, SERVICE, None, ENTRY.service, 1, _schema.pack_service(ENTRY.service)),
+    (_plan.EDIT_SERVICE, SERVICE, ENTRY.service, ENTRY.service, 2, _schema.pack_service(ENTRY.service)),
+    (_plan.DELETE_SERVICE, SERVICE, ENTRY, None, 3, IDENT),
+    (_plan.ADD_SERVER, SERVICE, None, SERVERS[0], 5, IDENT + _schema.pack_server(SERVERS[0])),
+    (_plan.EDIT_SERVER, SERVICE, SERVERS[0], SERVERS[0], 6, IDENT + _schema.pack_server(SERVERS[0])),
+    (_plan.DELETE_SERVER, SERVICE, SERVERS[0], None, 7, IDENT + _schema.pack_server_id(SERVERS[0].id)),
+    (_plan.START_DAEMON, None, None, DAEMON, 9, _schema.pack_daemon(DAEMON)),
+    (_plan.STOP_DAEMON, None, DAEMON, None, 10, _schema.pack_daemon_role("master")),
+    (_plan.SET_TIMEOUTS, None, TIMES, TIMES, 12, _schema.pack_timeouts(TIMES)),
+    (_plan.ZERO, SERVICE, None, None, 16, IDENT),
+    (_plan.ZERO, None, None, None, 16, b""),
+    (_plan.FLUSH, None, {}, None, 17, b""),
+]
+
+
+@pytest.mark.parametrize("case", REQUESTS, ids=lambda case: case[0])
+def test_each_operation_is_one_request(case):
+    *operation, command, attributes = case
+    made = kernel([error(0)])
+    assert made.apply([_plan.Operation(*operation)]) == [0]
+    request = made._socket.sent[0][0]
+    assert request.data[16] == command and request.data[request.start : request.end] == attributes
+    assert request.type == FAMILY and request.flags == _wire.NLM_F_REQUEST
+
+
+def test_a_batch_that_cannot_be_sent_has_done_nothing(monkeypatch):
+    def refuse(self, data, address):
+        raise OSError(errno.ENOBUFS, "no room")
+
+    monkeypatch.setattr(FakeSocket, "sendto", refuse)
+    assert kernel().apply(operations(2)) == [errno.ENOBUFS] * 2
+
+
+HINTS = [
+    (errno.EPERM, _plan.ADD_SERVICE, ENTRY.service, "needs root"),
+    (errno.EACCES, _plan.ADD_SERVICE, ENTRY.service, "needs root"),
+    (errno.EAFNOSUPPORT, _plan.ADD_SERVICE, ENTRY.service, "no support for IPv6"),
+    (errno.ENODEV, _plan.START_DAEMON, DAEMON, "interface: 'eth7': there is no such interface"),
+    (errno.ENETUNREACH, _plan.START_DAEMON, DAEMON, "multicast_group: '224.0.0.81': interface 'eth7' has no address of that family"),
+    (errno.EADDRNOTAVAIL, _plan.START_DAEMON, DAEMON, "multicast_group: '224.0.0.81': interface 'eth7' has no address of that family"),
+    (errno.EINVAL, _plan.SET_TIMEOUTS, TIMES, "takes no timeout that is so long"),
+    (errno.EINVAL, _plan.ADD_SERVER, SERVERS[0], "refuses a server whose address is not unicast"),
+]
+
+
+@pytest.mark.parametrize(("number", "kind", "after", "hint"), HINTS)
+def test_what_is_known_of_an_errors_cause(number, kind, after, hint):
+    every = {hint for _number, _kind, _after, hint in HINTS}
+
+    def told(number, kind):
+        text = str(_netlink.operation_error(number, _plan.Operation(kind, SERVICE, None, after)))
+        return {each for each in every if each in text}, text
+
+    assert told(number, kind)[0] == {hint}
+    assert told(errno.EBUSY, kind) == (set(), told(errno.EBUSY, kind)[1])
+    assert f"the kernel answered EBUSY ({os.strerror(errno.EBUSY)})" in told(errno.EBUSY, kind)[1]
+    if number not in (errno.EPERM, errno.EACCES, errno.EAFNOSUPPORT):
+        assert told(number, _plan.DELETE_SERVICE if kind != _plan.START_DAEMON else _plan.ADD_SERVICE)[0] == set()
+    assert str(_netlink.operation_error(9999, "x")) == "x: the kernel answered 9999 (Unknown error 9999)"
