@@ -7,13 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._table import _literals, _model, _settings
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _literals, _model, _plan, _settings
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import OptionError
 from tests import rule_tables
 
 from . import strategies
 
 WEB = _model.ServiceId(_literals.IPV4, 6, "203.0.113.80", 80, 0)
+NOTHING = dict.fromkeys(("address", "port", "protocol", "fwmark", "family"))
 
 
 @pytest.mark.parametrize(
@@ -161,3 +162,126 @@ def test_the_name_of_a_daemons_interface():
     for name in ("", "a" * 16, "a/b", "\N{LATIN SMALL LETTER E WITH ACUTE}th0"):
         with pytest.raises(OptionError, match="interface: .*at most 15 characters"):
             _settings.desired_daemon({"role": "master", "interface": name})
+
+
+SERVER = {"address": "198.51.100.11"}
+
+
+@pytest.mark.parametrize(
+    ("make", "option", "value"),
+    [
+        (lambda: _model.service_id({}, "x."), "x.address", None),
+        (lambda: _model.service_id({"fwmark": 7, "address": "203.0.113.80"}), "address", "203.0.113.80"),
+        (lambda: _model.service_id({"fwmark": 7, "port": 0}), "port", 0),
+        (lambda: _model.service_id({"fwmark": 7, "protocol": "tcp"}), "protocol", "tcp"),
+        (lambda: _model.service_id({"fwmark": 0}, "x."), "x.fwmark", 0),
+        (lambda: _model.service_id({"fwmark": 2**32}), "fwmark", 2**32),
+        (lambda: _model.service_id({"address": "203.0.113.80"}, "x."), "x.port", None),
+        (lambda: _model.service_id({"address": "203.0.113.80", "port": 65536}), "port", 65536),
+        (lambda: _model.service_id({"address": "203.0.113.80", "port": -1}), "port", -1),
+        (lambda: _model.service_id({"address": "203.0.113.80", "port": 80, "family": "ipv6"}), "family", "ipv6"),
+        (lambda: _model.server_id({}, WEB, "x."), "x.address", None),
+        (lambda: _model.server_id({**SERVER, "port": 65536}, WEB, "x."), "x.port", 65536),
+        (lambda: _model.server_id({**SERVER, "port": -1}, WEB), "port", -1),
+        (lambda: _model.service_criteria({**NOTHING, "port": 65536}), "port", 65536),
+        (lambda: _model.service_criteria({**NOTHING, "port": -1}), "port", -1),
+        (lambda: _model.service_criteria({**NOTHING, "fwmark": 0}), "fwmark", 0),
+        (lambda: _model.service_criteria({**NOTHING, "address": "www"}), "address", "www"),
+        (lambda: _model.desired_service({"fwmark": 7, "scheduler_flags": ["port", "x"]}, "x."), "x.scheduler_flags", "x"),
+        (lambda: _model.desired_server({**SERVER, "weight": 2**31}, WEB, "x."), "x.weight", 2**31),
+        (lambda: _model.desired_server({**SERVER, "weight": -1}, WEB), "weight", -1),
+    ],
+)
+def test_identities_that_cannot_be(make, option, value):
+    with pytest.raises(OptionError) as error:
+        make()
+    assert (error.value.option, error.value.value) == (option, value)
+
+
+def test_identities_at_the_limits():
+    assert _model.service_id({"fwmark": 2**32 - 1, "family": "ipv6"}) == (_literals.IPV6, 0, "", 0, 2**32 - 1)
+    sctp = {"address": "203.0.113.80", "port": 65535, "family": "ipv4", "protocol": "sctp"}
+    assert _model.service_id(sctp) == (_literals.IPV4, 132, "203.0.113.80", 65535, 0)
+    assert _model.service_id({"address": "203.0.113.80", "port": 0}).port == 0
+    assert _model.server_id({**SERVER, "port": 0}, WEB).port == 0 and _model.server_id({**SERVER, "port": 65535}, WEB).port == 65535
+    assert _model.server_id(SERVER, WEB) == ("198.51.100.11", 80)
+    assert _model.desired_server({**SERVER, "weight": 2**31 - 1}, WEB).weight == 2**31 - 1
+    assert _model.service_criteria({**NOTHING, "address": "2001:DB8:0::1", "port": 0}) == {"address": "2001:db8::1", "port": 0}
+    assert _model.service_criteria({**NOTHING, "fwmark": 1, "family": "ipv6"}) == {"fwmark": 1, "family": "ipv6"}
+    assert _model.service_criteria(NOTHING) == {}
+
+
+@pytest.mark.parametrize(
+    ("address", "kind"),
+    [
+        ("0.1.2.3", "an unspecified"),
+        ("224.0.0.0", "a multicast"),
+        ("239.255.255.255", "a multicast"),
+        ("255.255.255.255", "the broadcast"),
+        ("::", "the unspecified"),
+        ("ff02::1", "a multicast"),
+        ("ff0e:1::", "a multicast"),
+        ("::ffff:203.0.113.7", "an IPv4-mapped"),
+    ],
+)
+def test_an_address_of_no_host(address, kind):
+    with pytest.raises(OptionError, match=f"^x: '{address}': a server needs the address of one host; this is {kind} address$"):
+        _literals.check_host(address, "x", "a server")
+
+
+@pytest.mark.parametrize("address", ["1.0.0.0", "223.255.255.255", "240.0.0.1", "255.255.255.254", "::1", "2001:db8::ff", "ff::1", "ff2::1", "::ffff:1"])
+def test_an_address_of_a_host(address):
+    _literals.check_host(address, "x", "a server")
+
+
+@pytest.mark.parametrize(
+    ("service", "server", "option"),
+    [
+        (WEB, {"forward_method": "dr", "tunnel_type": "ipip"}, "tunnel_type"),
+        (WEB, {"forward_method": "nat", "tunnel_port": 0}, "tunnel_port"),
+        (WEB, {"forward_method": "nat", "tunnel_checksum": "none"}, "tunnel_checksum"),
+        (WEB, {"forward_method": "dr", "port": 81}, "port"),
+        (WEB, {"address": "2001:db8::11"}, "address"),
+        (WEB, {"upper_threshold": 1, "lower_threshold": 2}, "lower_threshold"),
+        (WEB, {"forward_method": "tun", "tunnel_type": "gue"}, "tunnel_port"),
+        (WEB, {"forward_method": "tun", "tunnel_type": "gre", "tunnel_port": 1}, "tunnel_port"),
+        (WEB, {"forward_method": "tun", "tunnel_type": "gre", "tunnel_checksum": "remcsum"}, "tunnel_checksum"),
+        (WEB, {"forward_method": "tun", "tunnel_checksum": "csum"}, "tunnel_checksum"),
+    ],
+)
+def test_a_server_that_breaks_a_rule(service, server, option):
+    """Also where it names what is the default: a server that is no tunnel has no type of one."""
+    desired = _model.desired_server({**SERVER, **server}, service)
+    with pytest.raises(OptionError) as error:
+        _model.check_server(_model.overlay_server(desired), service, desired, "x.")
+    assert error.value.option == "x." + option
+
+
+def test_a_threshold_that_falls_below_what_is_there():
+    current = _model.overlay_server(_model.desired_server({**SERVER, "upper_threshold": 9, "lower_threshold": 5}, WEB))
+    desired = _model.desired_server({**SERVER, "upper_threshold": 4}, WEB)
+    with pytest.raises(OptionError, match="^upper_threshold: 4: is below the server's lower_threshold, 5; give that too$"):
+        _model.check_server(_model.overlay_server(desired, current), WEB, desired)
+    _model.check_server(current._replace(lower_threshold=9), WEB)
+
+
+@pytest.mark.parametrize(
+    "server",
+    [
+        {"forward_method": "nat", "port": 81},
+        {"forward_method": "tun", "address": "2001:db8::11"},
+        {"forward_method": "tun", "tunnel_type": "gue", "tunnel_port": 6080, "tunnel_checksum": "remcsum"},
+        {"forward_method": "tun", "tunnel_type": "gre", "tunnel_checksum": "csum"},
+    ],
+)
+def test_a_server_that_breaks_none(server):
+    desired = _model.desired_server({**SERVER, **server}, WEB)
+    _model.check_server(_model.overlay_server(desired), WEB, desired)
+
+
+def test_a_tunnels_default_on_a_server_that_is_there_and_no_tunnel():
+    """It changes nothing, and is refused all the same."""
+    entry = _model.created_table([{"address": "203.0.113.80", "port": 80, "servers": [SERVER]}])
+    wanted = _model.desired_table([{"address": "203.0.113.80", "port": 80, "servers": [{**SERVER, "tunnel_type": "ipip"}]}])
+    with pytest.raises(OptionError, match="^tunnel_type: 'ipip': tunnel options need forward_method tun; this server's is dr$"):
+        _plan.plan_present(entry, wanted)
