@@ -80,6 +80,19 @@ def test_links_in_a_circle_end(tmp_path):
         _files.target(str(tmp_path / "one"))
 
 
+@pytest.mark.parametrize("number", [1, 39])
+def test_the_last_link_that_the_kernel_follows_counts_too(tmp_path, belongs_to_another, number):
+    """It follows forty."""
+    (tmp_path / "link0").write_text("secret\n")
+    for each in range(1, number + 2):
+        (tmp_path / f"link{each}").symlink_to(f"link{each - 1}")
+    first = tmp_path / f"link{number + 1}"
+    assert first.read_text() == "secret\n"
+    belongs_to_another(tmp_path / "link1")
+    with pytest.raises(IpvsError, match=f"{first}: {tmp_path}/link.* is a symbolic link that belongs to another user"):
+        _own_files.read(str(first))
+
+
 @pytest.mark.parametrize("mode", [0o777, 0o1777])
 def test_a_folder_that_others_write_holds_no_record(tmp_path, mode):
     folder = tmp_path / "state"

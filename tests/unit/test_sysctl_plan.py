@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._node import _own_files, _sysctls
+from ansible_collections.lvs.ipvs.plugins.module_utils._node import _own_files, _sysctl_plan, _sysctls
 from ansible_collections.lvs.ipvs.plugins.module_utils._table import _sysctl_tasks
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._answer import Context
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, OptionError
@@ -355,3 +355,35 @@ def test_what_cannot_be_put_back_is_told_and_forgotten(node):
     assert node.run(state="absent").changed
     assert node.warnings == ["net.ipv4.vs.conn_reuse_mode could not be put back to 1: Invalid argument"]
     assert node["net.ipv4.ip_forward"] == "0" and not node.path.exists()
+
+
+def test_a_setting_that_a_later_one_resets_is_written_again(node):
+    first, second, times = "net.ipv4.conf.all.arp_ignore", "net.ipv4.vs.conn_reuse_mode", []
+
+    def reset(key, value):
+        if key == second and not times:
+            times.append(value)
+            node[first] = "0"
+
+    node.meddle = reset
+    node.run({first: 1, second: 9})
+    assert node.written == [first, second, first] and (node[first], node[second]) == ("1", "9")
+
+
+def test_a_plan_that_was_carried_out_is_taken_back(node, monkeypatch):
+    context = Context(False, True, node.warnings.append, write_files=plain_files.write_files)
+    before = node.state()
+    plan = _sysctl_plan.plan({"net.ipv4.ip_forward": "1", "net.ipv4.conf.*.arp_ignore": "2"}, str(node.path), "# x", root=str(node.root))
+    _sysctl_plan.apply(plan, context, str(node.root))
+    assert node["net.ipv4.ip_forward"] == "1" and node.path.exists()
+    node.refuse = {"net.ipv4.conf.all.arp_ignore": errno.EINVAL}
+    assert _sysctl_plan.undo(plan, context, str(node.root)).startswith("net.ipv4.conf.all.arp_ignore = 0: Invalid argument")
+    assert node["net.ipv4.ip_forward"] == "0" and node["net.ipv4.conf.eth0.arp_ignore"] == "0" and not node.path.exists()
+    node.refuse = {}
+    assert _sysctl_plan.undo(plan, context, str(node.root)) == "" and node.state() == before
+
+    def fail(changes, context):
+        raise IpvsError("the disk is gone")
+
+    monkeypatch.setattr(_own_files, "put_back", fail)
+    assert _sysctl_plan.undo(plan, context, str(node.root)) == "the disk is gone"
