@@ -129,6 +129,28 @@ def test_tables_that_differ(pair):
     }
 
 
+def test_an_option_that_only_one_of_them_knows(pair):
+    table(pair[1])[0]["servers"][0]["tunnel_type"] = table(pair[0])[0]["servers"][1]["tunnel_port"] = 7
+    assert wrong(pair) == {
+        "lb1": [],
+        "lb2": [
+            "tcp 203.0.113.80:80: the server 198.51.100.11:80: tunnel_type is 7 here and None on lb1",
+            "tcp 203.0.113.80:80: the server 198.51.100.12:80: tunnel_port is None here and 7 on lb1",
+        ],
+    }
+
+
+def test_tables_are_held_against_the_masters(pair):
+    """Whoever comes first in the group."""
+    directors = [host("lb1", "backup"), host("lb2", "master"), host("lb3", "backup")]
+    table(directors[0])[0]["scheduler"] = table(directors[2])[0]["scheduler"] = "wrr"
+    text = "tcp 203.0.113.80:80: scheduler is wrr here and rr on lb2"
+    assert wrong(directors) == {"lb1": [text], "lb2": [], "lb3": [text]}
+    nobody = [host(name, "backup") for name in ("lb1", "lb2")]
+    table(nobody[1])[0]["scheduler"] = "wrr"
+    assert wrong(nobody)["lb2"][1:] == ["tcp 203.0.113.80:80: scheduler is wrr here and rr on lb1"]
+
+
 def out(director, number, **how):
     """Have a check or a drain take a server out."""
     address = (FIRST, SECOND)[number]

@@ -12,6 +12,7 @@ from ansible_collections.lvs.ipvs.plugins.filter.failover_settings import failov
 from ansible_collections.lvs.ipvs.plugins.filter.host_addresses import host_addresses
 from ansible_collections.lvs.ipvs.plugins.filter.services_problems import services_problems
 from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import _directors
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import OptionError
 from ansible_collections.lvs.ipvs.plugins.plugin_utils import _hosts
 
 HOSTS = {"lb1": {"ansible_host": "198.51.100.11"}, "lb2": {"ansible_host": "lb2.example.com"}, "198.51.100.13": {}, "here": {"ansible_host": "127.0.0.1"}}
@@ -93,6 +94,17 @@ def test_mistakes_of_the_inventory(name, names, part):
     with pytest.raises(AnsibleFilterError) as error:
         settings(name, names)
     assert str(error.value).startswith(f"failover_settings: {part}")
+
+
+def test_a_director_outside_of_the_group_needs_every_option():
+    given = {"peers": ["198.51.100.12"], "source_address": "198.51.100.13", "priority": 7}
+    for option, needed in (("peers", {}), ("source_address", {"peers": given["peers"]}), ("priority", {**given, "priority": None})):
+        with pytest.raises(OptionError, match=rf"^{option}: None: stranger is not in the group of directors \(empty\), so give it$"):
+            _directors.settings([], "stranger", {}.get, {name: value for name, value in needed.items() if value})
+    assert _directors.settings([], "stranger", {}.get, given) == given
+    named = {**given, "interface": "eth0"}
+    del named["source_address"]  # the interface has one
+    assert _directors.settings([], "stranger", {}.get, named) == named
 
 
 def test_no_unknown_option():
