@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -20,6 +21,7 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import (
 from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain_files, _model
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, OptionError
 
+from .fake_kernel import copy
 from .keepalived_node import FAILOVER, FIRST, PROCESSES, SECOND, SORRY, THEIRS, WEB, Node, services
 
 
@@ -400,3 +402,136 @@ def test_giving_up_vrrp(node):
         node.monkeypatch.setattr(_daemon, "end", lambda processes, seen=seen: (seen.append(file.read_text() if file.exists() else None), node._end(processes)))
         node.manage(state="absent", keep_addresses=kept)
         assert seen == [text] and not file.exists() and not node.path.exists()
+
+
+# the table
+
+
+def believed(*weights, quorum_up=True, ran=True):
+    """What keepalived says of FIRST and SECOND: the weight of each, 0 where its check fails."""
+    (ident,) = _model.created_table(services(FIRST))
+    servers = [
+        _state.Server(_model.ServerId(address, 80), bool(weight), 1, weight, (_state.Check("tcp", bool(weight), ran, 0),))
+        for address, weight in zip((FIRST, SECOND), weights, strict=False)
+    ]
+    return [_state.Service(ident, "", quorum_up, tuple(servers))]
+
+
+OUT = f"ipvsadm -e -t 203.0.113.80:80 -r {FIRST}:80 -m -w 0"
+
+
+@pytest.fixture
+def balancing(node):
+    """Both servers are in the table, and pass."""
+    node.starts(services=services(FIRST, SECOND))
+    node.kernel.table = copy(_model.created_table(services(FIRST, SECOND)))
+    node.states = believed(1, 1)
+    return node
+
+
+def test_a_weight_that_is_not_what_keepalived_takes_it_for_is_put_right(balancing):
+    options = {"services": services(FIRST, SECOND)}
+    assert not balancing.manage(**options).changed
+    balancing.states = believed(0, 1)
+    balancing.kernel.read_only = True
+    foretold = balancing.manage(check=True, **options)
+    assert foretold.values["differences"] == [OUT]
+    balancing.kernel.read_only = False
+    assert balancing.manage(**options) == foretold and balancing.done == []
+    assert not balancing.manage(**options).changed
+    assert [server.weight for entry in balancing.kernel.table.values() for server in entry.servers.values()] == [0, 1]
+
+
+@pytest.mark.parametrize("services_too", [True, False])
+def test_the_table_is_left_alone_where_no_checker_is_at_work(balancing, services_too):
+    balancing.processes = PROCESSES._replace(checker=None)
+    balancing.kernel.read_only = True
+    balancing.states = believed(0, 1)
+    options = {"services": services(FIRST, SECOND), "failover": FAILOVER, "checks": services_too}
+    balancing.manage(check=True, **options)
+    balancing.manage(**options)
+
+
+def test_a_check_says_nothing_of_the_table_before_the_configuration_is_taken_up(balancing):
+    balancing.states = believed(0, 1)
+    assert OUT not in balancing.manage(check=True, services=services(FIRST)).values["differences"]
+    assert OUT in balancing.manage(services=services(FIRST)).values["differences"]
+
+
+def test_too_few_servers_and_those_that_get_connections_all_the_same(balancing):
+    balancing.states = believed(0, 0, quorum_up=False)
+    assert not balancing.manage(services=services(FIRST, SECOND)).changed
+    text = "service tcp 203.0.113.80:80: too few servers pass their check; those that got connections before keepalived started still do"
+    assert balancing.warnings == [text]
+
+
+def test_health_that_changes_while_the_table_is_read(balancing):
+    answers = [believed(1, 1), believed(0, 1), believed(0, 1)]
+    balancing.services = lambda: answers.pop(0)
+    assert balancing.manage(services=services(FIRST, SECOND)).values["differences"] == [OUT] and answers == []
+    weights = itertools.cycle((0, 1))
+    balancing.services = lambda: believed(next(weights), 1)
+    with pytest.raises(IpvsError, match="^the health of the servers changes all the time, so that the table cannot be compared with it: try again"):
+        balancing.manage(services=services(FIRST, SECOND))
+
+
+def test_a_start_waits_for_the_first_result_of_every_check(node):
+    answers = [believed(0, ran=False), believed(1), believed(1)]
+    node.services = lambda: answers.pop(0) if len(answers) > 1 else answers[0]
+    node.manage(services=services(FIRST))
+    assert node.warnings == [] and len(answers) == 1
+
+
+def test_checks_without_a_result_are_told(node):
+    node.states = believed(0, ran=False)
+    node.manage(services=services(FIRST))
+    assert node.warnings == ["some servers have not been checked within 0 seconds; they get no connections until they are"]
+
+
+def test_a_start_that_does_not_use_the_configuration(node, monkeypatch):
+    monkeypatch.setattr(_daemon, "works_by", lambda processes: {"another"})
+    message = node.fails(services=services(FIRST))
+    assert message.startswith("keepalived was started and does not use its configuration: journalctl -u keepalived.service")
+    assert node.processes is None and not node.enabled
+
+
+def test_a_start_without_one_of_its_children(node, monkeypatch):
+    run = node.run_command
+
+    def childless(words):
+        answer = run(words)
+        if node.processes:
+            node.processes = PROCESSES._replace(vrrp=None)
+        return answer
+
+    monkeypatch.setattr(node, "run_command", childless)
+    assert "does not use its configuration" in node.fails(services=services(FIRST), failover=FAILOVER)
+    node.manage(services=services(FIRST))
+
+
+def test_a_former_configuration_that_is_not_taken_up_again(node, monkeypatch):
+    node.starts(services=services(FIRST))
+
+    def crash(*words):
+        node.processes = None
+        raise IpvsError("it ended")
+
+    monkeypatch.setattr(_daemon, "reload", crash)
+    node.fault = "x"
+    with pytest.raises(IpvsError) as failure:
+        node.manage(services=services(SECOND))
+    assert failure.value.details["not_undone"][0].startswith("systemctl reload-or-restart keepalived.service failed")
+    node.fault, node.processes, node.loaded = None, PROCESSES, node.former
+    monkeypatch.setattr(_daemon, "works_by", lambda processes: {node.former} if node.loaded is not None else {"another"})
+
+    def restart(words, run=node.run_command):
+        answer = run(words)
+        if words[1] == "reload-or-restart":
+            node.loaded = None
+        return answer
+
+    monkeypatch.setattr(node, "run_command", restart)
+    with pytest.raises(IpvsError) as failure:
+        node.manage(services=services(SECOND))
+    told = "keepalived was started again and does not use its former configuration: journalctl -u keepalived.service"
+    assert failure.value.details["not_undone"] == [told]
