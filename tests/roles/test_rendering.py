@@ -26,7 +26,8 @@ DISTRIBUTIONS = {
     "rhel9": ("RedHat", "9", "RedHat", "pip", ["python3-pip"], RED_HAT),
     "rocky9": ("Rocky", "9", "RedHat", "pip", ["python3-pip"], RED_HAT),
     "fedora42": ("Fedora", "42", "RedHat", "package", ["python3-pip"], RED_HAT),
-    "amazon2023": ("Amazon", "2023", "RedHat", "pip", ["python3-pip"], RED_HAT[1:]),
+    "amazon2023-6.1": ("Amazon", "2023", "RedHat", "pip", ["python3-pip"], ["kernel-modules-extra-6.1.141-155.222.amzn2023.x86_64"]),
+    "amazon2023-6.12": ("Amazon", "2023", "RedHat", "pip", ["python3-pip"], ["kernel6.12-modules-extra-6.12.22-27.96.amzn2023.x86_64"]),
     "other": ("Other", "1", "Other", "pip", [], []),
 }
 
@@ -37,6 +38,8 @@ def rendered(tmp_path_factory):
     folder = tmp_path_factory.mktemp("rendering")
     hosts = {name: {"facts": dict(zip(("distribution", "major", "family"), facts, strict=False))} for name, facts in DISTRIBUTIONS.items()}
     hosts["debian12"]["real_server_nat_route"] = "policy"
+    hosts["amazon2023-6.1"]["facts"]["kernel"] = "6.1.141-155.222.amzn2023.x86_64"
+    hosts["amazon2023-6.12"]["facts"]["kernel"] = "6.12.22-27.96.amzn2023.x86_64"
     variables = {"output": str(folder), "ansible_python_interpreter": "/usr/bin/python3"}
     directors = {"hosts": {"lb1": {"ansible_host": "198.51.100.2"}, "lb2": {"ansible_host": "198.51.100.3"}}}
     inventory = {"distributions": {"hosts": hosts, "vars": variables}, "directors": directors}

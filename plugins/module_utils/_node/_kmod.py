@@ -196,7 +196,6 @@ def _file_to_name(path):
 
 def _package_hint(release, root):
     """What to install where ``release`` lacks a module, by distribution; see docs in each family's kernel packages."""
-    system = _distribution.os_release(root)
     family = _distribution.family(root)
     if family[0] == "ubuntu" or "ubuntu" in family:
         if release.endswith("-kvm"):
@@ -206,12 +205,18 @@ def _package_hint(release, root):
         machine = os.uname().machine
         return "install linux-image-%s and boot its kernel" % {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)
     if family[0] == "amzn":
-        return "the package of the kernel itself (kernel, kernel6.12, ...) or kernel-modules-extra usually has it"
+        kernel = _amazon_kernel(release)
+        return "the package %s-%s or %s-modules-extra-%s usually has it" % (kernel, release, kernel, release)
     if "uek" in release:
         return "the package kernel-uek-modules-%s usually has it" % release
     if "rhel" in family or "fedora" in family:
-        core = "kernel-core" if system.get("VERSION_ID", "").partition(".")[0] == "8" else "kernel-modules-core"
-        return "the package %s-%s or kernel-modules-extra-%s usually has it" % (core, release, release)
+        return "the package kernel-modules-core-%s or kernel-modules-extra-%s usually has it" % (release, release)
     if "suse" in family or "sles" in family:
         return "install kernel-default (kernel-default-base leaves modules out) and boot it"
     return "install your distribution's full kernel package and boot that kernel"
+
+
+def _amazon_kernel(release):
+    """The package of a kernel of Amazon Linux 2023: kernel for 6.1, with the version in its name for each newer one."""
+    version = ".".join(release.split(".")[:2])
+    return "kernel" if version == "6.1" else "kernel" + version
