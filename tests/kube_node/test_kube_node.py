@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What of the role kube_node needs no machine: detection, package managers, user data, documentation.
 
-An image that is baked and booted is the molecule scenario kube_node_image. rpm and yum are stand-ins here.
+An image that is baked and booted is the molecule scenario kube_node_image.
 """
 
 from __future__ import annotations
@@ -71,16 +71,6 @@ def test_an_image_build_is_detected(play):
     said = play([with_facts("facts")], hosts)
     images = {name for name in hosts if f'ok: [{name}] => {{ "msg": "Image build: nothing is loaded' in said}
     assert images == {"chroot", "podman", "docker", "told", "told-by-words"}
-
-
-def test_yum_installs_what_is_missing_only(play, tmp_path):
-    for name, script in {"rpm": 'test "$2 $3" = "ipvsadm ipset"; test -e "$RECORD"', "yum": 'echo "$@" >>"$RECORD"'}.items():
-        (tmp_path / name).write_text(f"#!/bin/sh\nRECORD={tmp_path}/record\n{script}\n")
-        (tmp_path / name).chmod(0o755)
-    hosts = {"amazon2": facts(pkg_mgr="yum")}
-    assert "changed=1" in play([with_facts("packages")], hosts, path=tmp_path)
-    assert "changed=0" in play([with_facts("packages")], hosts, path=tmp_path)
-    assert (tmp_path / "record").read_text() == "--assumeyes install ipvsadm ipset\n"
 
 
 def test_an_image_without_a_kernel(play, tmp_path):
