@@ -67,6 +67,12 @@ def test_a_missing_module_stops_everything(node):
     assert not node.path.exists()
 
 
+def test_a_missing_module_is_named_once(node):
+    with pytest.raises(IpvsError, match=r"names\[0\], schedulers\[0\], schedulers\[1\]: The kernel \S+ has no module ip_vs_mh: ") as error:
+        node.task(names=["ip_vs_mh"], schedulers=["mh", "mh"])
+    assert error.value.details == {"missing": ["ip_vs_mh"]}
+
+
 def test_no_alternative_is_there(node):
     with pytest.raises(IpvsError, match="has no module foo or bar: "):
         node.task(names=[["foo", "bar"]])

@@ -226,10 +226,10 @@ def _refuse(missing, kernel):
     for desired in missing:
         if desired.part and desired.alternatives[0][len(_kmod.module_of(desired.part, "")) :] not in _kmod.known(desired.part):
             raise _kmod.lacking(desired.part, desired.alternatives[0][len(_kmod.module_of(desired.part, "")) :], desired.option)
-    names = [" or ".join(desired.alternatives) for desired in missing]
+    names = list(dict.fromkeys(" or ".join(desired.alternatives) for desired in missing))
     raise IpvsError(
         "%s: %s. Nothing was changed." % (", ".join(desired.option for desired in missing), kernel.missing_hint(names)),
-        missing=[desired.alternatives[0] for desired in missing],
+        missing=list(dict.fromkeys(desired.alternatives[0] for desired in missing)),
     )
 
 
