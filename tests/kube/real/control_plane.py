@@ -32,13 +32,15 @@ nodeRegistration: {{name: control-plane}}
 apiVersion: kubeadm.k8s.io/v1beta2
 kind: ClusterConfiguration
 kubernetesVersion: v{version}
+featureGates: {{IPv6DualStack: {dual}}}
 certificatesDir: {folder}/pki
 controlPlaneEndpoint: "{url}"
 apiServer: {{certSANs: ["{address}"]}}
 networking: {{podSubnet: "{pods}", serviceSubnet: "{services}"}}
 """
 IPV4 = {"pods": "10.244.0.0/16", "services": "10.96.0.0/16", "advertise": "198.51.100.1"}
-IPV6 = {"pods": "2001:db8:244::/64", "services": "2001:db8:96::/112", "advertise": "2001:db8::1"}
+DUAL = {"pods": "10.244.0.0/16,2001:db8:244::/56", "services": "10.96.0.0/16,2001:db8:96::/112", "advertise": "198.51.100.1"}
+IPV6 = {"pods": "2001:db8:244::/56", "services": "2001:db8:96::/112", "advertise": "2001:db8::1"}
 
 
 def _connected_in(process: int, address: tuple[str, int]) -> socket.socket:
@@ -63,11 +65,12 @@ class Refused(Exception):
 class ControlPlane:
     """Started and ended as a context manager.
 
-    ``address``: where it listens; ``ranges``: IPV4 or IPV6; ``network``: of the lab in whose client's place it runs.
+    ``address``: where it listens; ``ranges``: IPV4, IPV6 or DUAL; ``network``: of the lab in whose client's place it runs.
     """
 
     def __init__(self, address="127.0.0.1", ranges=None, network: Network | None = None):
         self.address, self.ranges, self.network = address, ranges or IPV4, network
+        self.dual = str(self.ranges is DUAL).lower()
         self.within = network.inside() if network else []
         self.host = f"[{address}]" if ":" in address else address
         self.url = f"{self.host}:{PORT}"
@@ -143,7 +146,7 @@ class ControlPlane:
         return connection
 
     def _set_up(self) -> None:
-        settings = {**self.ranges, "port": PORT, "version": self.version, "folder": self.folder, "url": self.url, "address": self.address}
+        settings = {**self.ranges, "port": PORT, "version": self.version, "dual": self.dual, "folder": self.folder, "url": self.url, "address": self.address}
         (self.folder / "kubeadm.yaml").write_text(ADDON.format(**settings))
         config = f"--config={self.folder}/kubeadm.yaml"
         for phase in ("ca", "apiserver", "apiserver-kubelet-client", "front-proxy-ca", "front-proxy-client"):
@@ -170,12 +173,12 @@ class ControlPlane:
                   f"--client-ca-file={pki}/ca.crt", f"--tls-cert-file={pki}/apiserver.crt", f"--tls-private-key-file={pki}/apiserver.key",
                   f"--service-account-key-file={pki}/sa.pub", f"--service-account-signing-key-file={pki}/sa.key",
                   "--service-account-issuer=https://kubernetes.default.svc", "--authorization-mode=Node,RBAC", "--allow-privileged=true",
-                  "--enable-admission-plugins=NodeRestriction",
+                  "--enable-admission-plugins=NodeRestriction", f"--feature-gates=IPv6DualStack={self.dual}",
                   "--disable-admission-plugins=TaintNodesByCondition")  # fmt: skip
         eventually(self._is_ready, 120)
         self._run("kube-controller-manager", f"--kubeconfig={self.folder}/controller-manager.conf", f"--service-account-private-key-file={pki}/sa.key",
                   f"--root-ca-file={pki}/ca.crt", "--use-service-account-credentials", "--controllers=*,-nodelifecycle", "--leader-elect=false",
-                  "--port=0", "--secure-port=0")  # fmt: skip
+                  f"--feature-gates=IPv6DualStack={self.dual}", "--port=0", "--secure-port=0")  # fmt: skip
         self._run("kube-scheduler", f"--kubeconfig={self.folder}/scheduler.conf", "--leader-elect=false", "--port=0", "--secure-port=0")
 
     def _run(self, program: str, *words: str) -> None:
