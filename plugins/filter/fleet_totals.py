@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: fleet_totals
 short_description: Add up the figures of a fleet's directors and real servers
-version_added: 0.1.0
+version_added: 1.0.0
 author:
   - Contributors to the lvs.ipvs project (@lvs-project)
 description:

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: ipvs_firewall
 short_description: Mark packets for IPVS, masquerade, and let virtual services through the firewall
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Sets firewall marks on packets for virtual services that are identified by C(fwmark).
   - Masquerades clients that are in the same network as their NAT servers, and excludes packets from connection tracking.

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: ipvs_keepalived_info
 short_description: Read the state of keepalived, its health checks and its VRRP instances
-version_added: 0.1.0
+version_added: 1.0.0
 author:
   - Contributors to the lvs.ipvs project (@lvs-project)
 description:

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: ipvs_modules
 short_description: Load the kernel modules of IPVS, now and at boot
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Loads kernel modules now, and lists them in a file of C(modules-load.d) so that they are loaded at every boot.
   - All modules are looked up before anything is changed. If the kernel lacks one, the task fails, names the module, the kernel

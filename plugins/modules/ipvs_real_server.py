@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: ipvs_real_server
 short_description: Set up what a node needs to be an IPVS real server
-version_added: 0.1.0
+version_added: 1.0.0
 author:
   - Contributors to the lvs.ipvs project (@lvs-project)
 description:

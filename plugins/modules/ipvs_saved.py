@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: ipvs_saved
 short_description: Save the IPVS table so that it is restored at boot
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Writes the kernel's table to the file that is restored at boot, with thresholds, timeouts, sync daemons, and the weights as they are
     now. A server that is drained stays drained after a reboot.

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: ipvs_service
 short_description: Manage a virtual service of the Linux virtual server (IPVS)
-version_added: 0.1.0
+version_added: 1.0.0
 author:
   - Contributors to the lvs.ipvs project (@lvs-project)
 description:

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: ipvs_sysctls
 short_description: Manage the kernel settings of a director, now and at boot
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Sets kernel settings (sysctls) now, and writes them to a file of C(sysctl.d) so that they are set at every boot.
   - The value that a setting had before is recorded in that file. It is restored when the setting is no longer listed.

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: ipvs_table
 short_description: Manage many IPVS virtual services in one task
-version_added: 0.1.0
+version_added: 1.0.0
 author:
   - Contributors to the lvs.ipvs project (@lvs-project)
 description:

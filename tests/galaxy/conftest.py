@@ -11,7 +11,10 @@ import yaml
 
 from tests.support import BIN, ROOT, ansible
 
-RELEASE = "1.0.0"
+VERSION = yaml.safe_load((ROOT / "galaxy.yml").read_text())["version"]
+RELEASE = "%s.%d.0" % (VERSION.split(".")[0], int(VERSION.split(".")[1]) + 1)
+"""The minor release that comes next."""
+FRAGMENT = {"bugfixes": ["ipvs_info - a sentence of the test's own, because there may be no other since the last release."]}
 
 
 @pytest.fixture(scope="session")
@@ -31,8 +34,8 @@ def released(home, tmp_path_factory):
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / name, copy / name)
     galaxy = (copy / "galaxy.yml").read_text()
-    version = yaml.safe_load(galaxy)["version"]
-    (copy / "galaxy.yml").write_text(galaxy.replace(f"\nversion: {version}\n", f"\nversion: {RELEASE}\n"))
+    (copy / "galaxy.yml").write_text(galaxy.replace(f"\nversion: {VERSION}\n", f"\nversion: {RELEASE}\n"))
+    (copy / "changelogs/fragments/of_the_test.yml").write_text(yaml.safe_dump(FRAGMENT))
     command = [BIN / "antsibull-changelog", "release"]
     ansible(command[0], command[1], home=home, cwd=copy, command=command[:1], ANSIBLE_COLLECTIONS_PATH=str(copy.parents[2]))
     return copy

@@ -9,14 +9,14 @@ import re
 import pytest
 import yaml
 
-from tests.galaxy.conftest import RELEASE
+from tests.galaxy.conftest import FRAGMENT, RELEASE, VERSION
 from tests.support import BIN, ROOT, ansible
 from tests.tools.archive import build
 
 SENTENCES = [
     sentence
-    for path in sorted((ROOT / "changelogs/fragments").glob("*.yml"))
-    for section in yaml.safe_load(path.read_text()).values()
+    for fragment in [*(yaml.safe_load(path.read_text()) for path in sorted((ROOT / "changelogs/fragments").glob("*.yml"))), FRAGMENT]
+    for section in fragment.values()
     for sentence in (section if isinstance(section, list) else [section])
 ]
 
@@ -27,7 +27,8 @@ def test_a_release_gathers_all_fragments_in_the_changelog(released):
     assert sorted(gathered) == sorted(SENTENCES) and SENTENCES
     assert list((released / "changelogs/fragments").glob("*.yml")) == []
     page = (released / "CHANGELOG.md").read_text().replace("\\", "")
-    assert f"\n## v{RELEASE}\n" in page
+    assert page.index(f"\n## v{RELEASE}\n") < page.index(f"\n## v{VERSION}\n")
+    page = page[page.index(f"\n## v{RELEASE}\n") : page.index(f"\n## v{VERSION}\n")]
     assert page.count("\n* ") == sum(isinstance(section, list) and len(section) for section in changelog["changes"].values())
 
 

@@ -59,4 +59,6 @@ def build(folder: Path, root: Path = ROOT) -> Path:
 if __name__ == "__main__":
     target = Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / ".cache/build")
     target.mkdir(parents=True, exist_ok=True)
+    for earlier in target.glob("*.tar.gz"):  # the README installs the one that is there
+        earlier.unlink()
     print(build(target))

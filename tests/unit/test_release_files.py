@@ -29,10 +29,27 @@ def test_the_addresses_are_of_one_repository_and_stand_in_galaxy_yml_alone():
     assert [path for path, text in texts().items() if repository in text] == ["galaxy.yml"]
 
 
-def test_the_version_is_that_of_galaxy_yml():
-    archives = {path: set(re.findall(r"lvs-ipvs-(\d[\w.+-]*?)\.tar\.gz", text)) for path, text in texts().items() if not path.startswith("tests/")}
-    assert {version for versions in archives.values() for version in versions} == {GALAXY["version"]}
-    assert archives["README.md"]
+def test_the_version_stands_in_galaxy_yml_alone():
+    named = re.compile(r"lvs[-.]ipvs[-:]v?\d")  # in the name of an archive, or as ansible-galaxy asks for it
+    assert [path for path, text in texts().items() if not path.startswith("tests/") and named.search(text)] == []
+
+
+def test_the_newest_release_notes_are_of_this_version():
+    releases = yaml.safe_load((ROOT / "changelogs/changelog.yaml").read_text())["releases"]
+    assert max(releases, key=numbers) == GALAXY["version"]
+    page = (ROOT / "CHANGELOG.md").read_text().replace("\\", "")
+    assert re.search(r"(?m)^## v(\S+)$", page)[1] == GALAXY["version"]
+
+
+def test_what_was_added_was_added_in_a_release():
+    releases = yaml.safe_load((ROOT / "changelogs/changelog.yaml").read_text())["releases"]
+    paths = [path for folder in ("modules", "filter") for path in (ROOT / "plugins" / folder).glob("*.py")]
+    added = {path.name: re.findall(r"^version_added: (\S+)$", path.read_text(), re.MULTILINE) for path in paths}
+    assert added and {name: versions for name, versions in added.items() if len(versions) != 1 or versions[0] not in releases} == {}
+
+
+def numbers(version):
+    return [int(number) for number in version.split(".")]
 
 
 def test_the_roles_ask_for_the_same_ansible_and_licence_as_the_collection():
