@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Does a test notice when the code is wrong? python -m tests.tools.mutation [--seed N] [--number N] [--only PATH]
+"""Does a test notice when the code is wrong? python -m tests.tools.mutation [--seed N] [--number N] [--only PATH] [--unit] [--again]
 
-Takes a sample of small changes to plugins/module_utils, one at a time in a copy of the checkout, and runs the unit tests that reach the
-line, then on the lab's kernel the integration tests for those that survive (--unit: without these). What survives is printed.
+Puts a sample of small faults into the plugins, one at a time, in a copy of the checkout. For each it runs the unit tests that reach the
+line, and then, on the lab's kernel, the integration tests for those that survive (--unit: without these). Prints what survives. Those
+that change nothing do not count: equivalent_mutants.yml names them with the reason. The sample is the same for the same seed and code.
 
 The libraries for this (mutmut, cosmic-ray) import the code from a package of their own making; ours is found by Ansible's loader, and the
 second half of the tests runs in another kernel.
@@ -11,114 +12,48 @@ second half of the tests runs in another kernel.
 from __future__ import annotations
 
 import argparse
-import ast
-import copy
 import json
 import os
 import random
-import re
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+
+import coverage
+import yaml
+
+from tests.tools.mutants import Mutant, mutants
 
 ROOT = Path(__file__).resolve().parents[2]
 COPY = ROOT / ".cache/mutation"
+LAST = ROOT / ".cache/mutation.json"  # names of those that survived the last run
+EQUIVALENT = Path(__file__).with_name("equivalent_mutants.yml")
 PYTHON = str(ROOT / ".venv/bin/python")
-PATIENCE = 5  # times as long as without a change: a mutant may wait for ever
+ENVIRONMENT = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(COPY / ".cache/collections"), "PYTHONDONTWRITEBYTECODE": "1"}
+PATIENCE = 10  # times as long as without a change, and a minute: a mutant may wait for ever
 INTEGRATION_LIMIT = 3600  # seconds
-COMPARISONS = {
-    ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt,
-    ast.In: ast.NotIn, ast.NotIn: ast.In, ast.Is: ast.IsNot, ast.IsNot: ast.Is,
-}  # fmt: skip
-ARITHMETIC = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.FloorDiv, ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd}
-
-
-class Mutant(NamedTuple):
-    """A file, relative to the checkout; the line; what is done to it; the whole text then."""
-
-    path: str
-    line: int
-    what: str
-    text: str
-
-
-def changes(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
-    """(what, another node in its place)"""
-    if isinstance(node, ast.Compare):
-        for number, operator in enumerate(node.ops):
-            if type(operator) in COMPARISONS:
-                other = copy.deepcopy(node)
-                other.ops[number] = COMPARISONS[type(operator)]()
-                yield "comparison", other
-    elif isinstance(node, ast.BoolOp):
-        other = copy.deepcopy(node)
-        other.op = ast.And() if isinstance(node.op, ast.Or) else ast.Or()
-        yield "and/or", other
-        for number in range(len(node.values)):
-            rest = node.values[:number] + node.values[number + 1 :]
-            yield "operand left out", rest[0] if len(rest) == 1 else ast.BoolOp(node.op, rest)
-    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-        yield "not left out", node.operand
-    elif isinstance(node, ast.BinOp) and type(node.op) in ARITHMETIC and not isinstance(node.left, (ast.List, ast.Constant)):
-        other = copy.deepcopy(node)
-        other.op = ARITHMETIC[type(node.op)]()
-        yield "arithmetic", other
-    elif isinstance(node, ast.Constant) and isinstance(node.value, bool):
-        yield "constant", ast.Constant(not node.value)
-    elif isinstance(node, ast.Constant) and isinstance(node.value, int):
-        yield "constant", ast.Constant(node.value + 1)
-    elif isinstance(node, (ast.If, ast.IfExp, ast.While)):
-        for value in (True, False):
-            if not (isinstance(node, ast.While) and value):
-                other = copy.copy(node)
-                other.test = ast.Constant(value)
-                yield f"always {value}", other
-    elif isinstance(node, ast.Return) and node.value is not None and not (isinstance(node.value, ast.Constant) and node.value.value is None):
-        yield "return None", ast.Return(ast.Constant(None))
-    elif isinstance(node, (ast.Assign, ast.AugAssign)) or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)):
-        yield "left out", ast.Pass()
-    elif isinstance(node, (ast.Break, ast.Continue)):
-        yield "left out", ast.Pass()
-
-
-class Replace(ast.NodeTransformer):
-    def __init__(self, old: ast.AST, new: ast.AST):
-        self.old, self.new = old, new
-
-    def visit(self, node):
-        return ast.copy_location(self.new, node) if node is self.old else self.generic_visit(node)
-
-
-def mutants(path: Path) -> Iterator[tuple[ast.AST, str, ast.AST]]:
-    """(node, what, the other node) of each that is within a function, where tests can reach it."""
-    tree = ast.parse(path.read_text())
-    for function in [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]:
-        for node in [each for statement in function.body for each in ast.walk(statement)]:
-            for what, other in changes(node):
-                yield node, what, other
+LIMIT = 97.0  # percent
+UNIT = ["tests/unit", "tests/hostile/test_files.py", "tests/hostile/test_names.py", "tests/hostile/test_netns.py"]
+# The first builds and installs the archive; the others are about the text of the code, or about no plugin.
+WITHOUT = [f"--ignore=tests/unit/test_{name}.py" for name in ("collection", "layers", "messages", "mutants", "run", "versions", "release_files")]
 
 
 def sample(number: int, seed: int, only: str) -> list[Mutant]:
     """So many mutants, the same for the same seed and the same code."""
-    places = []
-    for path in sorted(ROOT.glob("plugins/module_utils/**/*.py")):
-        name = str(path.relative_to(ROOT))
-        if only in name:
-            places += [(name, index) for index, _each in enumerate(mutants(path))]
-    chosen = []
-    for name, index in random.Random(seed).sample(places, min(number, len(places))):
-        path = ROOT / name
-        tree = ast.parse(path.read_text())
-        functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
-        found = [(node, *each) for one in functions for statement in one.body for node in ast.walk(statement) for each in changes(node)]
-        node, what, other = found[index]
-        text = ast.unparse(ast.fix_missing_locations(Replace(node, other).visit(tree)))
-        chosen.append(Mutant(name, node.lineno, f"{what}: {ast.unparse(node).splitlines()[0][:100]}", text + "\n"))
-    return chosen
+    everything = [
+        mutant
+        for path in sorted(ROOT.glob("plugins/**/*.py"))
+        if only in str(path.relative_to(ROOT))
+        for mutant in mutants(str(path.relative_to(ROOT)), path.read_text())
+    ]
+    return random.Random(seed).sample(everything, min(number, len(everything)))
+
+
+def equivalent() -> dict[tuple[str, str], str]:
+    """(path, name of a mutant) -> why nobody can notice it."""
+    listed = yaml.safe_load(EQUIVALENT.read_text())
+    return {(path, each["mutant"]): each["why"] for path, entries in listed.items() for each in entries}
 
 
 def copied() -> None:
@@ -129,36 +64,59 @@ def copied() -> None:
         if (ROOT / name).is_file():
             (COPY / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, COPY / name)
-    for path in COPY.glob("plugins/module_utils/**/*.py"):  # as a mutant is written, without comments: that alone must not fail a test
-        path.write_text(ast.unparse(ast.parse(path.read_text())) + "\n")
     (COPY / ".cache/collections/ansible_collections/lvs").mkdir(parents=True)
     (COPY / ".cache/collections/ansible_collections/lvs/ipvs").symlink_to(COPY)
     (COPY / ".venv").symlink_to(ROOT / ".venv")
 
 
-def passes(command: list[str], words: list[str], limit: float | None = None) -> bool:
-    """Whether these tests pass in the copy, within so many seconds."""
-    pytest = ["nice", *command, "-m", "pytest", "-q", "-x", *words]
-    environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(COPY / ".cache/collections"), "PYTHONDONTWRITEBYTECODE": "1"}
-    with subprocess.Popen(
-        pytest, cwd=COPY, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, process_group=0
-    ) as process:
-        try:
-            return process.wait(limit) == 0
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, 15)
+class Tests:
+    """The unit tests in the copy, and which of them reach a line."""
+
+    def __init__(self) -> None:
+        data = COPY / ".cache/coverage/unit"
+        data.parent.mkdir()
+        command = [PYTHON, "-m", "coverage", "run", f"--data-file={data}", "-m", "tests.tools.mutation_run", *UNIT, *WITHOUT]
+        if subprocess.run(command, cwd=COPY, env=ENVIRONMENT, check=False, stdout=subprocess.DEVNULL).returncode:
+            sys.exit("the unit tests fail without a change, too")
+        subprocess.run([PYTHON, "-m", "coverage", "combine", "--quiet", f"--data-file={data}"], cwd=COPY, check=True)
+        self._data = coverage.CoverageData(str(data))
+        self._data.read()
+        self._seconds = json.loads((COPY / ".cache/seconds.json").read_text())
+        self._server = subprocess.Popen(  # pylint: disable=consider-using-with
+            [PYTHON, "-m", "tests.tools.mutation_run"], cwd=COPY, env=ENVIRONMENT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def that_reach(self, mutant: Mutant) -> list[str]:
+        """The tests that reach the mutant's lines, the quickest first; all where the lines run before any test."""
+        contexts = self._data.contexts_by_lineno(mutant.path)
+        found = {name for line in mutant.lines for name in contexts.get(line, [])}
+        return [*UNIT, *WITHOUT] if "" in found else sorted(found, key=lambda name: self._seconds[name])
+
+    def kill(self, mutant: Mutant) -> bool:
+        chosen = self.that_reach(mutant)
+        if not chosen:
             return False
+        seconds = 60 + PATIENCE * sum(self._seconds.get(name, 10) for name in chosen)
+        assert self._server.stdin and self._server.stdout
+        self._server.stdin.write(json.dumps([seconds, *chosen]) + "\n")
+        self._server.stdin.flush()
+        answer = self._server.stdout.readline().strip()
+        if answer not in ("0", "1", "2", "4", "timeout"):  # 2 and 4: a file of tests cannot be loaded
+            sys.exit(f"pytest ended with {answer}, see {COPY / '.cache/output.txt'}")
+        return answer != "0"
+
+    def end(self) -> None:
+        assert self._server.stdin
+        self._server.stdin.close()
+        self._server.wait()
 
 
-UNIT = ["tests/unit", "tests/hostile/test_files.py", "tests/hostile/test_names.py", "tests/hostile/test_netns.py"]
-WITHOUT = ["--ignore", "tests/unit/test_collection.py"]  # builds and installs the archive, and reaches no line of the library
-
-
-def nearest(path: str) -> list[str]:
-    """The files of unit tests that name the module, which are quick and kill the most."""
-    name = Path(path).stem
-    files = [*sorted(COPY.glob("tests/unit/test_*.py")), *map(COPY.joinpath, UNIT[1:])]
-    return [str(file.relative_to(COPY)) for file in files if re.search(rf"\b{name}\b", file.read_text())]
+def integration_kills() -> bool:
+    lab = [PYTHON, "-m", "extensions.lab", "run", "--mem", "1G", "--", PYTHON, "-m", "pytest", "-q", "-x", "-m", "not slow", "tests/integration"]
+    try:
+        return bool(subprocess.run(lab, cwd=COPY, env=ENVIRONMENT, check=False, stdout=subprocess.DEVNULL, timeout=INTEGRATION_LIMIT).returncode)
+    except subprocess.TimeoutExpired:
+        return True
 
 
 def main() -> int:
@@ -167,36 +125,44 @@ def main() -> int:
     parser.add_argument("--number", type=int, default=60)
     parser.add_argument("--only", default="", help="a part of the names of the files")
     parser.add_argument("--unit", action="store_true", help="unit tests only")
+    parser.add_argument("--again", action="store_true", help="of the sample, only those that survived the last run")
     options = parser.parse_args()
     print(f"seed {options.seed}", flush=True)
-    copied()
-    start = time.monotonic()
-    if not passes([PYTHON], [*UNIT, *WITHOUT]):
-        sys.exit("the unit tests fail without a change, too")
-    limit = PATIENCE * (time.monotonic() - start)
-    lab = [PYTHON, "-m", "extensions.lab", "run", "--mem", "1G", "--", PYTHON]
-    survivors = []
     chosen = sample(options.number, options.seed, options.only)
-    killed = {"unit": 0, "integration": 0}
+    if options.again:
+        last = {tuple(each) for each in json.loads(LAST.read_text())}
+        chosen = [mutant for mutant in chosen if (mutant.path, mutant.name) in last]
+    excused = equivalent()
+    counts = {"unit": 0, "integration": 0, "equivalent": 0, "survive": 0}
+    survivors = []
+    copied()
+    tests = Tests()
     for mutant in chosen:
+        if (mutant.path, mutant.name) in excused:
+            counts["equivalent"] += 1
+            continue
         file = COPY / mutant.path
         genuine = file.read_text()
-        file.write_text(mutant.text)
-        try:
-            near = nearest(mutant.path)
-            if (near and not passes([PYTHON], near, limit)) or not passes([PYTHON], [*UNIT, *WITHOUT], limit):
-                killed["unit"] += 1
-                print(f"killed by unit tests: {mutant.path}:{mutant.line}: {mutant.what}", flush=True)
-            elif not options.unit and not passes(lab, ["-m", "not slow", "tests/integration"], INTEGRATION_LIMIT):
-                killed["integration"] += 1
-                print(f"killed by integration tests: {mutant.path}:{mutant.line}: {mutant.what}", flush=True)
-            else:
-                survivors.append(mutant)
-                print(f"survives: {mutant.path}:{mutant.line}: {mutant.what}", flush=True)
-        finally:
-            file.write_text(genuine)
-    print(json.dumps({"mutants": len(chosen), "killed": killed, "survive": len(survivors)}))
-    return 0
+        file.write_text(mutant.put_into(genuine))
+        if tests.kill(mutant):
+            outcome = "unit"
+        else:
+            outcome = "integration" if not options.unit and integration_kills() else "survive"
+        file.write_text(genuine)
+        counts[outcome] += 1
+        if outcome == "survive":
+            survivors.append((mutant.path, mutant.name))
+            reach = len(tests.that_reach(mutant))
+            print(f"survives: {mutant.path}:{mutant.line}: {mutant.name} (unit tests that reach it: {reach})", flush=True)
+        else:
+            print(f"{outcome}: {mutant.path}:{mutant.line}: {mutant.name}", flush=True)
+        LAST.write_text(json.dumps(survivors))
+    tests.end()
+    count = sum(counts.values()) - counts["equivalent"]
+    killed = 100 * (1 - counts["survive"] / count) if count else 100.0
+    print(json.dumps(counts))
+    print(f"killed: {killed:.1f} % of {count}" + (f", less than {LIMIT:.0f} %" if killed < LIMIT else ""))
+    return int(killed < LIMIT)
 
 
 if __name__ == "__main__":
