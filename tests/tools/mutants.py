@@ -106,7 +106,7 @@ def _changes(node: ast.AST, statement: ast.stmt, function: str) -> Iterator[tupl
         for child in value if isinstance(value, list) else [value]:
             if isinstance(child, ast.keyword) and child.arg in WAITING:
                 continue
-            if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in WAITING:
+            if isinstance(node, ast.Call) and ast.unparse(node.func).rsplit(".", maxsplit=1)[-1] in WAITING:
                 continue
             if isinstance(child, ast.AST):
                 inner = f"{function}.{child.name}" if isinstance(child, (ast.FunctionDef, ast.ClassDef)) else function
