@@ -96,10 +96,14 @@ class Fleet:
     def say(self, host, command):
         return self.lab.ssh(host, command, check=True, capture_output=True).stdout
 
+    def has_all(self, name):
+        """Whether this director has all addresses."""
+        text = self.say(name, "ip -brief -4 address show")
+        return all(f"{address}/" in text for address in (NAT, DR, GATEWAY))
+
     def master(self):
         """The directors that have all addresses, by name."""
-        found = {name: self.say(name, "ip -brief -4 address show") for name in ("lb1", "lb2")}
-        return [name for name, text in found.items() if all(f"{address}/" in text for address in (NAT, DR, GATEWAY))]
+        return [name for name in ("lb1", "lb2") if self.has_all(name)]
 
     @contextlib.contextmanager
     def load(self):
@@ -242,6 +246,32 @@ def test_split_brain(fleet, capsys):
     with capsys.disabled():
         print(f"\nsplit brain: healed {time.monotonic() - start:.1f} s after the link was back")
     fleet.play("verify")
+
+
+@pytest.mark.slow
+def test_the_link_to_the_real_servers_is_lost(fleet, capsys):
+    """Both sides are in one sync group: the master whose back side is gone gives up its front side, too."""
+    with fleet.load() as came:
+        time.sleep(5)  # the other director learns the connections
+        fleet.say("lb1", "systemd-run -q sh -c 'ip link set eth0 down; sleep 15; ip link set eth0 up'")
+        eventually(lambda: fleet.has_all("lb2"))
+        time.sleep(20)  # the link is back, and the preempt delay is over
+        eventually(lambda: fleet.master() == ["lb1"])
+    with capsys.disabled():
+        print(f"\nlink to the real servers lost, and back: {bearable(came)}")
+
+
+@pytest.mark.slow
+def test_power_cut_with_quick_advertisements(fleet, capsys):
+    fleet.play("site", "-e", "director_vrrp_advert_interval=0.2", "-e", "director_vrrp_preempt_delay=15")
+    with fleet.load() as came:
+        time.sleep(5)
+        fleet.lab.restart("lb1")
+        time.sleep(10)
+        eventually(lambda: fleet.master() == ["lb1"])
+    with capsys.disabled():
+        print(f"\npower cut, advertisements every 0.2 s: {bearable(came)}")
+    fleet.play("site")
 
 
 @pytest.mark.slow
