@@ -79,6 +79,7 @@ def test_a_text_that_cannot_be_edited_is_refused(text, message):
         ({"partial": "yes"}, "partial: 'yes' is not valid: give true or false"),
         ({"tcp_timeout": 900}, "tcp_timeout: 900 is not valid: give a duration with its unit"),
         ({"udp_timeout": "900"}, "udp_timeout: '900' is not valid"),
+        ({"udp_timeout": "0"}, "udp_timeout: '0' is not valid: give a duration with its unit"),
         ({"tcp_fin_timeout": "-2m"}, "tcp_fin_timeout: '-2m' is not valid"),
         ({"sync_period": "1 min"}, "sync_period: '1 min' is not valid"),
         ({"min_sync_period": "1d"}, "min_sync_period: '1d' is not valid"),

@@ -173,6 +173,7 @@ def test_the_last_setting_of_the_section_counts():
     assert _managers.setting(texts, "DHCP") == "yes"
     assert _managers.setting(texts[:1], "DHCP") == "ipv4"
     assert _managers.setting(texts, "KeepConfiguration") == ""
+    assert _managers.setting(["[Network]\nDHCP=yes\nDHCP\n"], "DHCP") == "yes", "without a sign it is no setting"
 
 
 class Machine:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ansible_collections.lvs.ipvs.plugins.module_utils._node import _netns
 from ansible_collections.lvs.ipvs.plugins.module_utils._table import _literals, _model, _plan, _settings
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import OptionError
 from tests import rule_tables
@@ -28,6 +29,32 @@ NOTHING = dict.fromkeys(("address", "port", "protocol", "fwmark", "family"))
 )
 def test_one_spelling_of_an_address(text, normal):
     assert _literals.normal_address(text) == normal
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "blue/green", "../blue"])
+def test_a_name_of_a_network_namespace_that_leaves_its_folder(name):
+    with pytest.raises(OptionError, match="give a name that 'ip netns list' shows, or the full path"), _netns.inside(name):
+        pass
+
+
+@pytest.mark.parametrize(("option", "number"), [("port", -1), ("port", 65536), ("fwmark", 0), ("fwmark", 2**32)])
+def test_numbers_that_no_service_has(option, number):
+    with pytest.raises(OptionError) as error:
+        _model.service_criteria({**NOTHING, option: number})
+    assert (error.value.option, error.value.value) == (option, number)
+
+
+@pytest.mark.parametrize("port", [-1, 65536])
+def test_a_port_that_no_server_has(port):
+    with pytest.raises(OptionError) as error:
+        _model.server_id({"address": "198.51.100.11", "port": port}, WEB, "servers[1].")
+    assert (error.value.option, error.value.value) == ("servers[1].port", port)
+
+
+def test_a_server_that_is_no_tunnel_any_more_keeps_nothing_of_it():
+    ident = _model.ServerId("198.51.100.11", 80)
+    tunnel = _model.Server(ident, "tun", 1, 0, 0, "gue", 6080, "csum")
+    assert _model.overlay_server(_model.Server(ident, "dr"), tunnel) == _model.Server(ident, "dr", 1, 0, 0, "ipip", 0, "none")
 
 
 @pytest.mark.parametrize("text", ["", "www", "203.0.113", "203.0.113.256", "0x7f.1", "203.0.113.7 ", "fe80::1%eth0", "[2001:db8::1]", "a\0b", None, 7])
