@@ -129,19 +129,18 @@ def test_a_dead_server_gets_nothing_from_the_next_one(unit, servers):
 
 def test_no_health_checks_any_more_after_a_failure(unit):
     """Nobody else would ever give the servers their weight again, where the list does not."""
-    director = unit.director  # noqa: F811  # pylint: disable=redefined-outer-name
     run_module("ipvs_drain", addresses=[ADDRESSES[1]], wait=False)
     unit.end("signal", signal.SIGKILL, everything=True)
     rule = f"ipvsadm -e -t 203.0.113.80:80 -r {ADDRESSES[0]}:80 -m -w 5"
-    before = director.weights()
-    foretold = director.manage(state="absent", check=True)
-    assert director.weights() == before == {ADDRESSES[0]: 0, ADDRESSES[1]: 0, "198.51.100.99": 7}
-    done = director.manage(state="absent")
+    before = unit.director.weights()
+    foretold = unit.director.manage(state="absent", check=True)
+    assert unit.director.weights() == before == {ADDRESSES[0]: 0, ADDRESSES[1]: 0, "198.51.100.99": 7}
+    done = unit.director.manage(state="absent")
     assert done["differences"] == foretold["differences"] and rule in done["differences"]
-    assert director.weights() == {ADDRESSES[0]: 5, ADDRESSES[1]: 0, "198.51.100.99": 7}
+    assert unit.director.weights() == {ADDRESSES[0]: 5, ADDRESSES[1]: 0, "198.51.100.99": 7}
     run_module("ipvs_drain", addresses=[ADDRESSES[1]], state="restored")
-    assert director.weights()[ADDRESSES[1]] == 5
-    assert not director.manage(state="absent")["changed"]
+    assert unit.director.weights()[ADDRESSES[1]] == 5
+    assert not unit.director.manage(state="absent")["changed"]
 
 
 def test_no_health_checks_any_more_while_a_server_is_down(unit, servers):

@@ -188,8 +188,9 @@ def _absent(path, unit, kept, context):
     processes = _daemon.find(None, context) if ours else None
     disable = ours and _units.state(unit, context).enabled
     unused = _drain_files.unused(())
-    drained = [address for address, each in sorted(_drain_files.read().items()) if each.since is not None] if ours else []
-    recorded, others = _unchecked.split(_unchecked.weights(found.text or ""), drained)
+    asked = {address for address, each in _drain_files.read().items() if each.since is not None} if ours else set()
+    recorded, others = _unchecked.split(_unchecked.weights(found.text or ""), asked)
+    drained = sorted({place.server.address for place in recorded})  # the file of a server that is not listed stays
     differences = _own_files.differences(changes) + ["%s drains nobody" % each for each in unused]
     differences += ["%s drains a server of keepalived's" % _drain_files.path(each) for each in drained]
     differences += ["%s is enabled" % unit] if disable else []
