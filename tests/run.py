@@ -65,15 +65,11 @@ class Count:
 
 @dataclass(frozen=True)
 class Stage:
-    """Commands that are run one after the other, all of them, from the root of the checkout.
-
-    ``clear_up``: the command that takes away what an interrupted one has left, for those that don't themselves.
-    """
+    """Commands that are run one after the other, all of them, from the root of the checkout."""
 
     name: str
     title: str
     commands: tuple[tuple[str, ...], ...]
-    clear_up: tuple[str, ...] = ()
 
     def runs(self, names: list[str]) -> bool:
         """Whether these words of the command line choose the stage."""
@@ -170,7 +166,6 @@ STAGES = [
             f"molecule-{name}",
             f"roles on whole machines: the scenario {name}",
             (pytest(f"molecule-{name}", "--capture=no", f"tests/molecule/test_scenarios.py::test_scenario[extensions-{name}]"),),
-            (".venv/bin/molecule", "destroy", "--scenario-name", name),
         )
         for name in SCENARIOS
     ),
@@ -194,8 +189,6 @@ def run(stage: Stage) -> Count:
             counts.append(count_report(reports[0], status) if reports else (int(status == 0), int(status != 0), 0))
             if status:
                 output.write(f"exit status {status}: {' '.join(command)}\n".encode())
-        if INTERRUPTED.is_set() and stage.clear_up:
-            execute(stage.clear_up, output)
     return Count(*(sum(column) for column in zip(*counts, strict=True)), time.monotonic() - start)
 
 

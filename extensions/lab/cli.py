@@ -50,7 +50,8 @@ def parser():
     doctor.add_argument("--install", action="store_true", help="install what is missing, by apt-get")
 
     verbs.add_parser("create", help="for the playbook lab_create: boot the machines of a request, JSON on standard input")
-    verbs.add_parser("destroy", help="for the playbook lab_destroy: end the lab of a request")
+    destroy = verbs.add_parser("destroy", help="for the playbook lab_destroy: end the lab of a request")
+    destroy.add_argument("--after", metavar="PROCESS", help="when this process has ended, and only if the lab came up with it")
     init = verbs.add_parser("init", help="write a Molecule scenario that works into a repository")
     init.add_argument("--folder", default=".", metavar="FOLDER", help="the repository (default: the current folder)")
     init.add_argument("--scenario", default="default", metavar="NAME", help="(default: %(default)s)")
@@ -128,7 +129,7 @@ def create(arguments):
 
 
 def destroy(arguments):
-    if request.destroy(json.load(sys.stdin)):
+    if request.destroy(json.load(sys.stdin), arguments.after):
         print("destroyed")
     return 0
 

@@ -226,16 +226,47 @@ class Lock:
         self.file.close()
 
 
+def identity(pid):
+    """Process PID as "PID:BEGIN", which no later process of the same number has; None when it has ended."""
+    fields = status(pid)
+    return None if not fields or fields[0] in "ZX" else f"{pid}:{fields[19]}"
+
+
+def is_alive(process):
+    """Whether the process that identity named so still runs."""
+    return identity(process.partition(":")[0]) == process
+
+
+def ancestors():
+    """The process ids of this one's parent, of that one's parent, and so on."""
+    pid = os.getppid()
+    while pid:
+        yield pid
+        fields = status(pid)
+        pid = int(fields[1]) if fields else 0
+
+
+def status(pid):
+    """The fields of /proc/PID/stat behind the name, the state first; none when there is no such process."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
+def command_line(pid):
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")[:-1]
+    except OSError:
+        return []
+
+
 def kernels(directory=None):
     """The process ids of the UML kernels whose uml_dir is DIRECTORY or lies below it; without DIRECTORY, of all of them."""
     start = f"uml_dir={directory}/" if directory else "uml_dir="
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            arguments = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
-        except OSError:
-            continue
-        if any(f"{argument}/".startswith(start) for argument in arguments):
+        if any(f"{argument}/".startswith(start) for argument in command_line(entry.name)):
             found.append(int(entry.name))
     return found
 

@@ -20,7 +20,7 @@ from .network import BACK, FRONT, Network, addresses, filter_of, mac
 
 INSIDE = Path(__file__).resolve().parent / "inside.py"
 NAME = re.compile(r"[a-z][a-z0-9-]{0,23}")
-OWNER = "owner"
+OWNER, PROCESS = "owner", "process"
 BOOT_LIMIT, BOOT_LIMIT_EACH = 180, 20  # seconds to the ssh banner, of a lab and of each machine; it takes about 5, more when the box is busy
 
 
@@ -84,13 +84,14 @@ class Lab:
     """Machines and their network under one name. Several labs live side by side, each in namespaces of its own.
 
     As a context manager it takes everything down at the end. Methods raise LabError with a text for whoever called.
-    ``place``: where the lab has its folder, if not with the labs of this checkout; ``owner``: a folder without which nobody needs the lab.
+    ``place``: where the lab has its folder, if not with the labs of this checkout; ``owner``, ``process``: a folder and a process (of host.identity)
+    without which nobody needs the lab.
     """
 
-    def __init__(self, name="lab", say=host.say, place=None, owner=None):
+    def __init__(self, name="lab", say=host.say, place=None, owner=None, process=None):
         if not NAME.fullmatch(name):
             raise host.LabError(f"lab {name!r}: a name is lower-case letters, digits and dashes, a letter first, at most 24")
-        self.name, self.say, self.owner = name, say, owner
+        self.name, self.say, self.owner, self.process = name, say, owner, process
         self.directory = Path(place or host.run_dir()) / f"lab.{name}"
         self.network = Network(self.directory)
 
@@ -155,6 +156,8 @@ class Lab:
                     self.directory.mkdir(mode=0o700)
                     if self.owner:
                         (self.directory / OWNER).symlink_to(self.owner)
+                    if self.process:
+                        (self.directory / PROCESS).write_text(self.process)
                     self.network.up()
                 self.start(new, disks, wait)
             except BaseException:
@@ -266,14 +269,31 @@ class Lab:
             self.wait([machine], begin)
 
     def down(self):
-        """End everything of this lab and remove it; also what a lab that crashed has left. Fine when nothing is there."""
+        """End everything of this lab and remove it; also what a lab that crashed has left. Fine when nothing is there.
+
+        With a ``process`` only the lab that came up with it; whether there is no other one.
+        """
         with self.locked():
+            if self.process and self.directory.exists() and self.asked_by() != self.process:
+                return False
             self.clear()
         leave(self.directory.parent)
+        return True
+
+    def asked_by(self):
+        """The process that the lab came up with, if any."""
+        try:
+            return (self.directory / PROCESS).read_text()
+        except OSError:
+            return None
+
+    def is_needed(self):
+        owner, process = self.directory / OWNER, self.asked_by()
+        return self.is_up() and (owner.exists() or not owner.is_symlink()) and (process is None or host.is_alive(process))
 
     @classmethod
     def sweep(cls):
-        """End what nobody needs any more: this user's labs that a crash or a reboot of the box has left in pieces, and those whose owner is gone."""
+        """End what nobody needs any more: this user's labs that a crash or a reboot of the box has left in pieces, and those whose owner or process is gone."""
         for place in host.user_dir().iterdir():
             for directory in place.glob("lab.*"):
                 lab = cls(directory.name.partition(".")[2], place=place)
@@ -281,8 +301,7 @@ class Lab:
                 if not lock.acquire(wait=False):
                     continue  # somebody is at work on it
                 try:
-                    owner = directory / OWNER
-                    if not lab.is_up() or (owner.is_symlink() and not owner.exists()):
+                    if not lab.is_needed():
                         lab.clear()
                 finally:
                     lock.release()

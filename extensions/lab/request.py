@@ -9,11 +9,13 @@ from __future__ import annotations
 import hashlib
 import re
 import shlex
+import time
 from pathlib import Path
 
 from . import host, kernels
 from .image import SUITES
 from .machines import NAME, Lab, Machine, host_variables, yaml
+from .molecule import destroy_after, molecule_test
 from .network import BACK, FRONT
 
 OF_MACHINES = ("lab_disk", "lab_gateway", "lab_kernel", "lab_memory", "lab_networks", "lab_packages", "lab_suite")
@@ -137,7 +139,10 @@ def create(given):
     for path in request.files:
         check_own(path)
     request.inventory.parent.mkdir(parents=True, exist_ok=True)
-    lab = Lab(request.name, owner=request.inventory.parent)
+    process = molecule_test()
+    if process:
+        destroy_after(process, given)
+    lab = Lab(request.name, owner=request.inventory.parent, process=process)
     booted = lab.boot_all(machines)
     inventory, configuration = request.files
     variables = {
@@ -179,14 +184,17 @@ def check_own(path):
         raise host.LabError(f"{path} is there and was not written by lab_create: move it, or set lab_inventory to another path")
 
 
-def destroy(given):
-    """End the lab and remove its files; whether anything was there."""
+def destroy(given, process=None):
+    """End the lab and remove its files; whether anything was there. With a PROCESS: when that has ended, and only the lab that came up with it."""
+    while process and host.is_alive(process):
+        time.sleep(0.5)
     request = Request(given)
     for path in request.files:
         check_own(path)
-    lab = Lab(request.name)
+    lab = Lab(request.name, process=process)
     there = lab.directory.exists() or any(path.exists() for path in request.files)
-    lab.down()
+    if not lab.down():
+        return False
     for path in request.files:
         path.unlink(missing_ok=True)
     return there

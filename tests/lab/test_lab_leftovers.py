@@ -7,13 +7,16 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 import yaml
 
 from extensions.lab import Lab, host
 from extensions.lab.inside import holder
+from extensions.lab.molecule import arguments, destroys
 from extensions.lab.network import namespace
+from extensions.lab.request import init
 from tests.lab.test_lab_machines import remains
 from tests.support import BIN, PATIENCE, ROOT, ansible, eventually
 
@@ -26,9 +29,9 @@ def place(tmp_path):
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def networks(name, place, owner=None):
+def networks(name, place, owner=None, process=None):
     """A lab that is up, with no machine in it."""
-    lab = Lab(name, place=place, owner=owner)
+    lab = Lab(name, place=place, owner=owner, process=process)
     lab.boot_all([])
     return lab
 
@@ -71,6 +74,7 @@ def test_a_lab_that_somebody_is_at_work_on_is_left_alone(place):
     assert not half.exists()
 
 
+LONG = f"touch /run/begun; sleep {9 * PATIENCE}"
 INVENTORY = {"lab": {"hosts": {"web1": {}, "web2": {}}, "vars": {"lab_name": "t-playbook"}}}
 
 
@@ -86,14 +90,14 @@ class Repository:
     def play(self, name, **options):
         return ansible("ansible-playbook", f"lvs.ipvs.{name}", "-i", self.inventory, home=self.folder, LVS_LAB_CACHE=str(host.cache_dir()), **options)
 
-    def start(self, *words):
-        """Start one of Ansible's programs as in a terminal, with a process group of its own."""
+    def start(self, program, *words):
+        """Start a program as in a terminal, with a process group of its own."""
         environment = {
             **os.environ, "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".cache/collections"), "HOME": str(self.folder), "LVS_LAB_CACHE": str(host.cache_dir()),
             "PATH": f"{BIN}:{os.environ['PATH']}",
         }
         return subprocess.Popen(
-            [BIN / words[0], *words[1:], "-i", self.inventory], env=environment, process_group=0,
+            [BIN / program, *words], env=environment, process_group=0, cwd=self.folder,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def stop(self, process, number):
@@ -101,9 +105,23 @@ class Repository:
         os.killpg(process.pid, number)
         process.wait(PATIENCE)
 
+    def start_molecule(self, *words):
+        """Start Molecule, and wait until it is in the middle of its step converge."""
+        files = {path.name: path for path in init(self.folder, "default")}
+        shutil.copy(self.inventory / "hosts.yml", files["hosts.yml"])
+        task = {"name": "Take long", "ansible.builtin.shell": LONG}
+        files["converge.yml"].write_text(yaml.safe_dump([{"name": "Converge", "hosts": "lab", "gather_facts": False, "tasks": [task]}]))
+        settings = yaml.safe_load(files["molecule.yml"].read_text())
+        settings["scenario"]["test_sequence"] = ["destroy", "create", "converge", "destroy"]
+        files["molecule.yml"].write_text(yaml.safe_dump(settings))
+        self.inventory = files["hosts.yml"].parent
+        process = self.start("molecule", *words)
+        eventually(lambda: "web2" in self.lab.machines and self.lab.ssh("web2", "test -e /run/begun").returncode == 0)
+        return process
+
     def check_empty(self):
         eventually(lambda: not remains(self.lab))
-        assert [path.name for path in self.inventory.iterdir()] == ["hosts.yml"]
+        eventually(lambda: {path.name for path in self.inventory.iterdir()} <= {"hosts.yml", ".gitignore"})
 
 
 @pytest.fixture
@@ -114,7 +132,7 @@ def repository(tmp_path):
 
 
 def test_ctrl_c_while_machines_boot_leaves_nothing(repository):
-    process = repository.start("ansible-playbook", "lvs.ipvs.lab_create")
+    process = repository.start("ansible-playbook", "lvs.ipvs.lab_create", "-i", repository.inventory)
     eventually(lambda: len(host.kernels(repository.lab.directory)) >= 2)
     repository.stop(process, signal.SIGINT)
     repository.check_empty()
@@ -124,12 +142,12 @@ def test_ctrl_c_while_machines_boot_leaves_nothing(repository):
 def test_a_test_that_is_ended_leaves_nothing_after_destroy(repository, number):
     """In the middle of a task on the machines; before that, while they boot, where nothing but a kill leaves anything."""
     if number == signal.SIGKILL:
-        process = repository.start("ansible-playbook", "lvs.ipvs.lab_create")
+        process = repository.start("ansible-playbook", "lvs.ipvs.lab_create", "-i", repository.inventory)
         eventually(lambda: len(host.kernels(repository.lab.directory)) >= 2)
         repository.stop(process, number)
     repository.play("lab_create")
     held = {namespace(holder(hold)) for hold in (repository.lab.network.client_hold, repository.lab.network.socket_hold)}
-    process = repository.start("ansible", "lab", "-m", "ansible.builtin.shell", "-a", f"touch /run/begun; sleep {9 * PATIENCE}")
+    process = repository.start("ansible", "lab", "-i", repository.inventory, "-m", "ansible.builtin.shell", "-a", LONG)
     eventually(lambda: repository.lab.ssh("web2", "test -e /run/begun").returncode == 0)
     repository.stop(process, number)
     assert repository.lab.is_up() and None not in held
@@ -137,3 +155,77 @@ def test_a_test_that_is_ended_leaves_nothing_after_destroy(repository, number):
     repository.check_empty()
     assert not held & {namespace(pid) for pid in os.listdir("/proc") if pid.isdigit()}
     assert "changed=0" in repository.play("lab_destroy").stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_molecule_test_takes_its_lab_with_it(repository, number):
+    process = repository.start_molecule("test")
+    repository.stop(process, number)
+    repository.check_empty()
+
+
+@pytest.mark.parametrize("words", [("test", "--destroy=never"), ("converge",)])
+def test_a_lab_that_is_not_to_be_destroyed_stays_after_ctrl_c(repository, words):
+    process = repository.start_molecule(*words)
+    repository.stop(process, signal.SIGINT)
+    time.sleep(2)  # what would end it looks every half second
+    assert repository.lab.is_needed()
+    assert all(repository.lab.is_running(name) for name in repository.lab.machines)
+    repository.play("lab_destroy")
+    repository.check_empty()
+
+
+def ended():
+    """A process that has run, as host.identity names it."""
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as process:
+        named = host.identity(process.pid)
+    assert not host.is_alive(named)
+    return named
+
+
+def test_a_lab_goes_with_its_process_also_when_nobody_waited_for_it(place):
+    labs = {"kept": networks("t-kept", place, process=host.identity(os.getpid())), "gone": networks("t-gone", place, process=ended())}
+    try:
+        Lab.sweep()
+        assert labs["kept"].is_up() and not remains(labs["gone"])
+    finally:
+        for lab in labs.values():
+            lab.down()
+
+
+def test_a_process_that_ends_takes_no_lab_but_its_own(place):
+    """Somebody has destroyed that one and made another of the same name meanwhile."""
+    for other in (None, host.identity(os.getpid())):
+        lab = networks("t-next", place, process=other)
+        try:
+            assert not Lab("t-next", place=place, process=ended()).down()
+            assert lab.is_up()
+        finally:
+            assert lab.down()
+    assert Lab("t-next", place=place, process=ended()).down()
+
+
+def test_what_only_its_status_is_left_of_has_ended():
+    with subprocess.Popen(["true"]) as process:
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        assert host.identity(process.pid) is None
+    assert list(host.ancestors())[0] == os.getppid() and list(host.ancestors())[-1] == 1
+
+
+@pytest.mark.parametrize(("line", "expected"), [
+    ("/venv/bin/python3 /venv/bin/molecule test", True),
+    ("/venv/bin/python3 -m molecule --debug -c base.yml test -s other --destroy always", True),
+    ("python3.11 -Iu /venv/bin/molecule -v test -- --destroy=never", True),
+    ("molecule test --destroy=never --destroy=always", True),
+    ("molecule test --destroy=never", False),
+    ("molecule test -s default --destroy never", False),
+    ("molecule converge -s test", False),
+    ("molecule --version", False),
+    ("make molecule test", None),
+    ("sudo molecule test", None),
+    ("python3 -m pytest tests/molecule", None),
+    ("", None),
+])  # fmt: skip
+def test_which_molecule_destroys_what_it_creates(line, expected):
+    words = arguments(line.split())
+    assert (words if words is None else destroys(words)) is expected

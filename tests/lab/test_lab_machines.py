@@ -79,15 +79,8 @@ def answer(lab, name, line):
 
 def remains(lab):
     """Whatever there still is of a lab."""
-    texts = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if readable(path)]
-    return [text for text in texts if f"{lab.directory}/".encode() in text] + ([lab.directory] if lab.directory.exists() else [])
-
-
-def readable(path):
-    try:
-        return path.read_bytes()
-    except OSError:
-        return False
+    lines = [" ".join(host.command_line(path.name)) for path in Path("/proc").glob("[0-9]*")]
+    return [line for line in lines if f"{lab.directory}/" in line] + ([lab.directory] if lab.directory.exists() else [])
 
 
 @pytest.mark.parametrize("name", ["director", "rs1", "rs2"])
