@@ -111,6 +111,7 @@ build: deps ## The collection's archive, in .cache/build
 .PHONY: bench
 bench: tools ## Speed, side by side with what users would otherwise run
 	@$(VENV) -m tests.bench
+	@$(VENV) -m tests.bench.health
 
 .PHONY: clean
 clean: ## Remove .venv and .cache with all that was made in them

@@ -24,20 +24,7 @@ from tests.support import ROOT, ansible, eventually
 NAT, DR, GATEWAY = "203.0.113.80", "198.51.100.80", "198.51.100.250"
 FIRST, SECOND = "198.51.100.13", "198.51.100.33"
 PREEMPT_DELAY = 3
-ECHO = """
-import asyncio, sys
-
-async def serve(reader, writer):
-    while line := await reader.readline():
-        writer.write(line)
-        await writer.drain()
-    writer.close()
-
-async def main():
-    await (await asyncio.start_server(serve, sys.argv[1], int(sys.argv[2]), backlog=1000)).serve_forever()
-
-asyncio.run(main())
-"""
+ECHO = (Path(__file__).parent / "echo.py").read_text()
 PREPARE = f"""
 set -eu
 ip address add {SECOND}/24 dev eth0
@@ -178,9 +165,7 @@ def test_what_is_refused(fleet):
     fleet.say("lb2", f"ipvsadm -e -t {NAT}:80 -r {FIRST}:80 -m -w 1 -x 7")
     assert "upper_threshold is 7 here and 0 on lb1" in refused()
     fleet.say("lb2", f"ipvsadm -e -t {NAT}:80 -r {FIRST}:80 -m -w 1 -x 0; ip link set eth1 down")
-    assert "lb2 cannot take over: the VRRP instance front is in the state fault" in eventually(
-        lambda: (line := refused()) and "fault" in line and line
-    )
+    assert "lb2 cannot take over: the VRRP instance front is in the state fault" in eventually(lambda: (line := refused()) and "fault" in line and line)
     fleet.say("lb2", "ip link set eth1 up; systemctl stop keepalived")
     assert "keepalived does not run" in refused()
     fleet.say("lb2", "systemctl start keepalived")
