@@ -79,6 +79,8 @@ options:
         its servers are no longer checked.
       - With V(absent), addresses that VRRP has put up here are removed, apart from O(keep_addresses). If all of them go and the
         configuration has a O(failover.handover_file), another director takes over first.
+      - With V(absent) and O(services), the services that keepalived had and O(services) does not list are deleted. If O(services) is
+        omitted, all of them stay.
     type: str
     choices: [present, absent]
     default: present

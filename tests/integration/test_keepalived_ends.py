@@ -160,6 +160,20 @@ def test_no_health_checks_any_more_while_a_server_is_drained(unit):
     assert [place["weight_now"] for place in restored["places"]] == [5] == [unit.director.weights()[ADDRESSES[1]]]
 
 
+def test_a_service_that_leaves_the_list_with_the_health_checks(unit):
+    """keepalived would have removed it, and nobody does that afterwards."""
+    listed = web()
+    unit.director.manage([*listed, {**listed[0], "port": 81}])
+    added = "-A -t 203.0.113.80:81 -s wrr"
+    eventually(lambda: added in unit.director.ipvs.saved())
+    foretold = unit.director.manage(listed, state="absent", check=True)
+    done = unit.director.manage(listed, state="absent")
+    assert done["differences"] == foretold["differences"] and "ipvsadm -D -t 203.0.113.80:81" in done["differences"]
+    assert unit.director.weights() == {ADDRESSES[0]: 5, ADDRESSES[1]: 5, "198.51.100.99": 7}
+    assert added not in unit.director.ipvs.saved()
+    assert not unit.director.manage(listed, state="absent")["changed"]
+
+
 @pytest.mark.slow
 def test_one_that_is_stopped(unit):
     unit.end("success", signal.SIGTERM)

@@ -363,6 +363,23 @@ def test_giving_up_what_has_failed_for_good(node, drained, after):
     assert f"ipvsadm -e -t 203.0.113.80:80 -r {SECOND}:80 -m -w 1" in foretold.values["differences"]
 
 
+@pytest.mark.parametrize("failed", [False, True], ids=["it runs", "it has failed for good"])
+def test_a_service_that_leaves_the_list_with_the_health_checks(node, failed):
+    listed = services(FIRST, SECOND)
+    node.starts(services=[*listed, {**listed[0], "port": 81, "servers": listed[0]["servers"][:1]}])
+    table = _model.created_table([*listed, {**listed[0], "port": 81}, {**listed[0], "port": 99}])
+    if failed:
+        fail(node)
+    node.kernel.table = {ident: entry for ident, entry in table.items()}
+    (node.folder / FIRST).write_text("-100000\n")
+    foretold = node.manage(check=True, services=listed, state="absent")
+    assert {ident.port for ident in node.kernel.table} == {80, 81, 99}
+    assert node.manage(services=listed, state="absent") == foretold and "ipvsadm -D -t 203.0.113.80:81" in foretold.values["differences"]
+    assert {ident.port for ident in node.kernel.table} == {80, 99}, "that of others stays"
+    assert {each["service_port"] for each in json.loads(node.files()["drained.json"])} == {80}
+    assert not node.manage(services=listed, state="absent").changed
+
+
 def test_a_weight_that_somebody_has_given_stays(node):
     node.starts(services=services(FIRST, SECOND))
     fail(node)

@@ -9,15 +9,21 @@ from __future__ import annotations
 from ansible_collections.lvs.ipvs.plugins.module_utils._table import _keepalived_text, _places
 
 
-def weights(text):
-    """{Place: weight} of the servers that a configuration of keepalived gives any."""
-    lines = [_keepalived_text.without_comment(line) for line in text.splitlines()]
-    return {
+def remains(text, listed=None):
+    """([ServiceId], {Place: weight}): the services of a configuration of keepalived that are not listed, and the weights of the others' servers.
+
+    ``listed``: a Table, or None where all of them stay. A server without a weight is left out.
+    """
+    services = _keepalived_text.services([_keepalived_text.without_comment(line) for line in text.splitlines()])
+    gone = [ident for ident in services if listed is not None and ident not in listed]
+    weights = {
         _places.Place(ident, server): options.weight
-        for ident, service in _keepalived_text.services(lines).items()
+        for ident, service in services.items()
+        if ident not in gone
         for server, options in service.servers.items()
         if options.weight
     }
+    return gone, weights
 
 
 def split(places, drained):

@@ -45,7 +45,7 @@ def manage_keepalived(options, context):
     unit = options["service"] if options["service"].endswith(".service") else options["service"] + ".service"
     kept = frozenset(place.address for place in _addresses.parsed(options["keep_addresses"], "keep_addresses"))
     if options["state"] == "absent":
-        return _absent(options["path"], unit, kept, context)
+        return _absent(options["path"], options["services"], unit, kept, context)
     return _present(options, unit, kept, context)
 
 
@@ -178,7 +178,8 @@ def _refuse_crash(found, text, version, work):
         )
 
 
-def _absent(path, unit, kept, context):
+def _absent(path, services, unit, kept, context):
+    listed = None if services is None else _model.created_table(services)
     found = _own_files.read(path)
     if found.text is not None and not _generation.is_ours(found.text):
         context.warn("%s was not written by this module: it stays, and keepalived keeps running" % path)
@@ -189,13 +190,15 @@ def _absent(path, unit, kept, context):
     disable = ours and _units.state(unit, context).enabled
     unused = _drain_files.unused(())
     asked = {address for address, each in _drain_files.read().items() if each.since is not None} if ours else set()
-    recorded, others = _unchecked.split(_unchecked.weights(found.text or ""), asked)
+    gone, weights = _unchecked.remains(found.text or "", listed)
+    recorded, others = _unchecked.split(weights, asked)
     drained = sorted({place.server.address for place in recorded})  # the file of a server that is not listed stays
     differences = _own_files.differences(changes) + ["%s drains nobody" % each for each in unused]
     differences += ["%s drains a server of keepalived's" % _drain_files.path(each) for each in drained]
     differences += ["%s is enabled" % unit] if disable else []
     differences += ["keepalived runs"] if processes else []
     differences += _give_back(others, context) if ours and not processes else []
+    differences += _delete(gone, context, check_mode=True)
     if not context.check_mode:
         record = _drain_files.record()
         with record.locked() if drained else contextlib.nullcontext():
@@ -203,17 +206,23 @@ def _absent(path, unit, kept, context):
                 record.write({**record.read(), **recorded})
             _use.give_up(changes, unused, processes, unit if disable else None, kept, context)
             _drain_files.forget(drained)
+        _delete(gone, context, check_mode=False)
     return _answer(path, unit, None, changes, differences, context)
 
 
 def _give_back(weights, context):
     """A keepalived that has failed for good has left no server its weight. The command lines of what gives it back."""
+    return _reconciled(lambda table: _places.plan(table, _places.returning(table, weights)), context, context.check_mode)
+
+
+def _delete(services, context, check_mode):
+    """Delete these services of keepalived's. The command lines."""
+    return _reconciled(lambda table: _plan.plan_absent(table, services), context, check_mode) if services else []
+
+
+def _reconciled(plan, context, check_mode):
     with _session.open_kernel({"netns": None}, context, load=False) as kernel:
-
-        def plan(table):
-            return _places.plan(table, _places.returning(table, weights))
-
-        done = reconcile(kernel, lambda each: each.read(), plan, context.check_mode)
+        done = reconcile(kernel, lambda each: each.read(), plan, check_mode)
     return [_plan.command(operation) for operation in done.operations]
 
 
