@@ -197,6 +197,29 @@ class TestData:
         monkeypatch.setattr(_daemon.time, "sleep", finish)
         assert _daemon.checker_data(self.CHECKER) == "all of it"
 
+    def test_one_that_takes_long_to_write_is_not_asked_again(self, machine, monkeypatch):
+        """It would write all of it anew, over and over."""
+        monkeypatch.setattr(_daemon, "_AGAIN", 0)
+        machine.process(11, 10, CHECKER)
+        machine.replace(11, "keepalived_check.data", "old")
+        path = machine.root / "11/root/tmp/keepalived_check.data"
+        opened = machine.root / "11/fd/7"
+        asked, parts = [], iter(["half", "more"])
+
+        def begin(number):
+            asked.append(number)
+            machine.replace(11, "keepalived_check.data", "")
+            opened.symlink_to(path)
+
+        def go_on(_seconds):
+            path.write_text(next(parts, "all of it"))
+            if path.read_text() == "all of it":
+                opened.unlink()
+
+        machine.on_signal[11] = begin
+        monkeypatch.setattr(_daemon.time, "sleep", go_on)
+        assert _daemon.checker_data(self.CHECKER) == "all of it" and asked == [signal.SIGUSR1]
+
     def test_its_folder_for_temporary_files(self, machine):
         machine.process(11, 10, VRRP, environ=b"HOME=/\0TMPDIR=/var/spool\0")
         (machine.root / "11/root/var/spool").mkdir(parents=True)

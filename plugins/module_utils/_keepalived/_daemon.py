@@ -258,10 +258,11 @@ def _written(pid, place, path):
     now = due = time.monotonic()
     end = now + PATIENCE
     while now < end:
-        if now >= due:
+        file = _file(path)
+        if now >= due and file in (before, None):  # one that is writing would write all of it again, and with thousands of servers never be done
             os.kill(pid, _ASK)
             due = now + _AGAIN
-        file = _file(path)
+            file = _file(path)
         if file and file != before and file not in _open_files(place):
             with open(path, encoding="utf-8", errors="replace") as stream:
                 if _identity(os.fstat(stream.fileno())) == file:  # else somebody else has asked meanwhile
