@@ -260,6 +260,25 @@ def test_power_cut_with_quick_advertisements(fleet, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("child", ["vrrp", "checker"])
+def test_a_child_of_keepalived_dies(fleet, capsys, child):
+    """Its parent starts it again, on the master. Nothing of it stays behind that keeps the directors from learning connections."""
+    with fleet.load() as came:
+        time.sleep(5)
+        before = fleet.module("lb1", "ipvs_keepalived_info")["processes"]
+        fleet.say("lb1", f"kill -KILL {before[child]}")
+        eventually(lambda: (fleet.module("lb1", "ipvs_keepalived_info")["processes"] or before)[child] not in (None, before[child]))
+        time.sleep(PREEMPT_DELAY + 5)
+        eventually(lambda: fleet.master() == ["lb1"])
+    with capsys.disabled():
+        print(f"\nthe {child} process of keepalived killed: {bearable(came)}")
+    assert fleet.module("lb1", "ipvs_keepalived_info")["processes"]["parent"] == before["parent"]
+    daemons = {name: [each["role"] for each in fleet.module(name, "ipvs_info")["sync_daemons"]] for name in ("lb1", "lb2")}
+    assert daemons == {"lb1": ["master"], "lb2": ["backup"]}
+    fleet.play("verify")
+
+
+@pytest.mark.slow
 def test_no_master(fleet):
     """Both know of a fault: nobody answers, and verify.yml says so."""
     for name in ("lb1", "lb2"):

@@ -228,8 +228,10 @@ def test_services_of_others_are_named_then_protected_and_survive(machines, move)
     assert not covered.failed, covered.output
     assert machines.mode("node1") == "ipvs"
     assert machines.schedulers("node1") == {"wlc"}
+    logged = machines.log("node1")
     syncs(machines, "node1", 3)
     assert set(FOREIGN) <= set(machines.table("node1"))
+    print(machines.log("node1").removeprefix(logged))
 
 
 def syncs(machines, name, number):
@@ -269,6 +271,9 @@ def test_a_director_beside_kube_proxy(machines, move, play):
     assert both_are_there()
     syncs(machines, "node1", 3)
     assert both_are_there()
+    # A limit that docs/kube_proxy.md names: node ports are open on the director's addresses, too.
+    assert "-A -t 203.0.113.80:30080 -s lblc" in machines.table("node1")
+    assert machines.lab.exec(["curl", "--silent", "--max-time", "20", "http://203.0.113.80:30080/"], capture_output=True).stdout in ("pod1", "pod2")
     again = director(play)
     assert (again.failed, again.changed) == (False, 0), again.output
     assert machines.lab.exec(["curl", "--silent", "--max-time", "20", "http://203.0.113.80/"], capture_output=True).stdout == "pod1"
