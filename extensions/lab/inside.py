@@ -34,9 +34,13 @@ def enter(pid):
     libc = ctypes.CDLL(None, use_errno=True)
     kinds = [("net", CLONE_NEWNET)] if os.geteuid() == 0 else [("user", CLONE_NEWUSER), ("net", CLONE_NEWNET)]
     files = [(os.open(f"/proc/{pid}/ns/{name}", os.O_RDONLY), flag) for name, flag in kinds]
-    for descriptor, flag in files:
-        if libc.setns(descriptor, flag):
-            raise OSError(ctypes.get_errno(), f"setns: {os.strerror(ctypes.get_errno())}")
+    try:
+        for descriptor, flag in files:
+            if libc.setns(descriptor, flag):
+                raise OSError(ctypes.get_errno(), f"setns: {os.strerror(ctypes.get_errno())}")
+    finally:
+        for descriptor, _flag in files:
+            os.close(descriptor)
 
 
 def proxy(hold, address, port):

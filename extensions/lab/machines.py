@@ -239,9 +239,11 @@ class Lab:
         limit = BOOT_LIMIT + BOOT_LIMIT_EACH * len(waiting)
         command = [*self.network.inside(), host.PYTHON, "-IS", str(INSIDE), "wait", str(limit), *waiting]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as waiter:
+            answers = select.poll()  # select(2) takes no file beyond the 1024th
+            answers.register(waiter.stdout, select.POLLIN)
             try:
                 while waiting:
-                    if select.select([waiter.stdout], [], [], 1)[0]:
+                    if answers.poll(1000):
                         each = waiting.pop(waiter.stdout.readline().strip(), None)
                         if each is None:
                             raise self.boot_error(waiting, f"no ssh within {limit} s")

@@ -2,7 +2,9 @@
 """`up` and what follows: whole machines. One lab serves most tests: a director on both networks, two real servers behind it."""
 from __future__ import annotations
 
+import contextlib
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -15,7 +17,7 @@ from extensions.lab import Lab, LabError, host
 from extensions.lab.image import INSTALLABLE, image
 from extensions.lab.inside import holder
 from extensions.lab.network import namespace
-from tests.support import PATIENCE, ansible, eventually
+from tests.support import PATIENCE, ROOT, ansible, eventually
 
 SPECS = ["director:front,group=directors", "rs1:gw=director,group=real_servers", "rs2:gw=director,group=real_servers,trixie"]
 ECHO = """
@@ -160,6 +162,26 @@ def test_the_file_system_outlives_the_plug_being_pulled(lab, command):
         assert command("restart", "--lab", "t-lab", "rs1").returncode == 0
         assert answer(lab, "rs1", "rm -rf /root/d; cp -r /etc /root/d; rm -r /root/d; ls /proc/fs/jbd2; dmesg | grep 'EXT4-fs error' || true") == "ubda-8"
         assert command("exec", "--lab", "t-lab", *client).stdout == before, "machines would lose the client when one of them is restarted"
+
+
+def test_a_program_with_a_thousand_open_files_can_wait_for_a_machine(lab):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2048), hard))
+    with contextlib.ExitStack() as stack:
+        for _number in range(1100):
+            stack.enter_context(open("/dev/null"))
+        lab.restart("rs2")
+    assert answer(lab, "rs2", "hostname") == "rs2"
+
+
+def test_entering_a_lab_leaves_no_file_open(lab):
+    """A program may enter it again and again."""
+    code = (
+        "import os, sys; sys.path.insert(0, sys.argv[1])\nfrom extensions.lab.inside import enter, holder\n"
+        "before = len(os.listdir('/proc/self/fd')); enter(holder(sys.argv[2])); print(len(os.listdir('/proc/self/fd')) - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, ROOT, lab.network.client_hold], capture_output=True, text=True, check=True)
+    assert done.stdout == "0\n"
 
 
 def test_a_frame_reaches_the_others_and_not_the_one_who_sent_it(lab):
