@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.conftest import ModuleFailed
+from tests.integration.modules import ModuleFailed
 from tests.integration.test_documentation import assert_documented, examples
 
 from .conftest import CLIENT, DIRECTOR, PORTS, SERVER, VIP, nft

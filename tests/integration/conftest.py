@@ -10,24 +10,20 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import fcntl
-import importlib
-import io
 import itertools
-import json
 import os
 import re
+import shutil
 import socket
 import struct
 import subprocess
-from unittest import mock
 
 import pytest
-from ansible.module_utils import _internal, basic
-from ansible.module_utils.common import warnings as module_warnings
 
 from tests.support import eventually
 
-from .keepalived import drains, keepalived, servers  # noqa: F401  # pylint: disable=unused-import
+from .keepalived import ADDITION, ADDRESSES, BACKLOG, DRAIN, Director, Keepalived, run_command
+from .modules import ModuleFailed, run_module
 
 _numbers = itertools.count()
 
@@ -49,39 +45,6 @@ def unload():
         return not names or subprocess.run(["rmmod", *names], capture_output=True, check=False).returncode == 0
 
     eventually(gone)
-
-
-class ModuleFailed(Exception):
-    """A module ended with fail_json. ``result``: what it returned."""
-
-    def __init__(self, result):
-        super().__init__(result["msg"])
-        self.result = result
-
-
-def run_module(name, check=False, diff=False, **options):
-    """Run the module ``lvs.ipvs.NAME`` here and return its result as a dict; raise ModuleFailed where it fails."""
-    module = importlib.import_module("ansible_collections.lvs.ipvs.plugins.modules." + name)
-    arguments = dict({"_ansible_check_mode": check, "_ansible_diff": diff, "_ansible_remote_tmp": "/tmp"}, **options)
-    basic._ANSIBLE_ARGS = json.dumps({"ANSIBLE_MODULE_ARGS": arguments}).encode()
-    if hasattr(basic, "_ANSIBLE_PROFILE"):
-        basic._ANSIBLE_PROFILE = "legacy"
-    module_warnings._global_warnings.clear()
-    output = io.StringIO()
-    # Whatever has imported code of the controller's, this is a module: its warnings belong into its answer.
-    with contextlib.redirect_stdout(output), mock.patch.object(_internal, "is_controller", False):
-        try:
-            module.main()
-        except SystemExit:
-            pass
-        finally:
-            basic._ANSIBLE_ARGS = None
-    result = json.loads(output.getvalue())
-    if "warnings" in result:  # ansible-core 2.19 has objects for them
-        result["warnings"] = [each if isinstance(each, str) else each["event"]["msg"] for each in result["warnings"]]
-    if result.get("failed"):
-        raise ModuleFailed(result)
-    return result
 
 
 @contextlib.contextmanager
@@ -223,3 +186,47 @@ def run_module_fixture():
 def ipvs(netns):
     """Modules and ipvsadm in a namespace of the test's own."""
     return Ipvs(netns)
+
+
+@pytest.fixture
+def keepalived(ipvs, tmp_path):
+    """One that is stopped, whatever becomes of the test."""
+    made = Keepalived(tmp_path / "keepalived")
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def servers(ipvs):
+    """{address: a socket that listens on port 80}."""
+    run_command(["ip", "address", "add", "203.0.113.80/32", "dev", "lo"])
+    with contextlib.ExitStack() as stack:
+        found = {}
+        for address in ADDRESSES:
+            run_command(["ip", "address", "add", f"{address}/32", "dev", "lo"])
+            found[address] = stack.enter_context(socket.create_server((address, 80), backlog=BACKLOG))
+        yield found
+
+
+@pytest.fixture
+def drains():
+    """The folder of the files by which servers are drained; keepalived misses them if it comes later."""
+    DRAIN.mkdir(parents=True)
+    yield
+    shutil.rmtree(DRAIN)
+
+
+@pytest.fixture
+def node():
+    """Nothing of keepalived's on it yet; of the lab's kernel, of which nothing gets out."""
+    shutil.rmtree(DRAIN, ignore_errors=True)
+    ADDITION.unlink(missing_ok=True)
+    subprocess.run(["systemctl", "disable", "keepalived.service"], check=True, capture_output=True)
+    yield
+    shutil.rmtree(DRAIN, ignore_errors=True)
+    ADDITION.unlink(missing_ok=True)
+
+
+@pytest.fixture
+def director(ipvs, keepalived, servers, node):
+    return Director(ipvs, keepalived)

@@ -3,10 +3,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import shutil
-import socket
 import subprocess
 from pathlib import Path
 
@@ -14,9 +11,14 @@ import pytest
 
 from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain_files
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._answer import Context
+from tests.support import eventually
 
+from .modules import ModuleFailed, run_module
+
+ADDITION = Path("/etc/systemd/system/keepalived.service.d/ipvs-director.conf")
 DRAIN = Path(_drain_files.FOLDER)
 BACKLOG = 4000  # nobody accepts what the checks open
+CHECK = {"interval": 0.5, "retries": 0, "timeout": 1}
 ADDRESSES = ("198.51.100.11", "198.51.100.12", "198.51.100.13")
 
 
@@ -64,29 +66,41 @@ class Keepalived:
         return {int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
 
 
-@pytest.fixture
-def keepalived(ipvs, tmp_path):
-    """One that is stopped, whatever becomes of the test."""
-    made = Keepalived(tmp_path / "keepalived")
-    yield made
-    made.stop()
+def web(addresses=ADDRESSES[:2], weight=5, **options):
+    """A list of one service with these servers."""
+    servers = [{"address": address, "forward_method": "nat", "weight": weight, "upper_threshold": 0, **options} for address in addresses]
+    return [{"address": "203.0.113.80", "port": 80, "scheduler": "wrr", "check": CHECK, "servers": servers}]
 
 
-@pytest.fixture
-def servers(ipvs):
-    """{address: a socket that listens on port 80}."""
-    run_command(["ip", "address", "add", "203.0.113.80/32", "dev", "lo"])
-    with contextlib.ExitStack() as stack:
-        found = {}
-        for address in ADDRESSES:
-            run_command(["ip", "address", "add", f"{address}/32", "dev", "lo"])
-            found[address] = stack.enter_context(socket.create_server((address, 80), backlog=BACKLOG))
-        yield found
+class Director:
+    """A keepalived and the module, which take the same file."""
 
+    def __init__(self, ipvs, keepalived):
+        self.ipvs, self.keepalived, self.path = ipvs, keepalived, keepalived.path
 
-@pytest.fixture
-def drains():
-    """The folder of the files by which servers are drained; keepalived misses them if it comes later."""
-    DRAIN.mkdir(parents=True)
-    yield
-    shutil.rmtree(DRAIN)
+    def manage(self, services=None, **options):
+        return run_module("ipvs_keepalived", path=str(self.path), **({"services": services} if services else {}), **options)
+
+    def fails(self, services, run_module=run_module, **options):
+        """The message of a task that fails, and leaves the file, the table and the processes as they were."""
+        before = self.state()
+        with pytest.raises(ModuleFailed) as failure:
+            self.manage(services, **options)
+        assert self.state() == before
+        return failure.value.result["msg"]
+
+    def state(self):
+        processes = run_module("ipvs_keepalived_info")["processes"]
+        drains = sorted(os.listdir(DRAIN)) if DRAIN.exists() else []
+        return self.path.read_text() if self.path.exists() else None, ADDITION.exists(), drains, self.ipvs.saved(), processes
+
+    def start(self, services, **options):
+        """Have keepalived work by this list, over a table that is equal to it."""
+        run_module("ipvs_table", services=services)
+        self.manage(services, **options)
+        self.keepalived.run()
+        eventually(lambda: run_module("ipvs_keepalived_info")["services"])
+
+    def weights(self):
+        services = run_module("ipvs_info")["services"]
+        return {server["address"]: server["weight"] for service in services for server in service["servers"]}

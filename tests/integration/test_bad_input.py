@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from .conftest import ModuleFailed
+from .modules import ModuleFailed
 
 pytestmark = pytest.mark.once
 

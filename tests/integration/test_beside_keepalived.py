@@ -17,8 +17,9 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived._configuratio
 from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain_files, _drain_keepalived
 from tests.support import eventually
 
-from .conftest import ModuleFailed, glance, run_module
+from .conftest import glance
 from .keepalived import ADDRESSES, BACKLOG
+from .modules import ModuleFailed, run_module
 
 pytestmark = pytest.mark.once
 

@@ -14,7 +14,7 @@ import pytest
 from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain, _drain_record, _netlink, _saved
 from tests.support import eventually
 
-from .conftest import ModuleFailed
+from .modules import ModuleFailed
 from .site import SERVERS, SERVICE, Load, Site, nat
 
 RS1, RS2, RS3 = "198.51.100.11", "198.51.100.12", "198.51.100.13"

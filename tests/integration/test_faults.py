@@ -25,7 +25,8 @@ import pytest
 
 from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain_record, _netlink
 
-from .conftest import ModuleFailed, _call, ipvsadm, run_module, saved
+from .conftest import _call, ipvsadm, saved
+from .modules import ModuleFailed, run_module
 
 pytestmark = [pytest.mark.once, pytest.mark.slow]
 

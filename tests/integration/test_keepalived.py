@@ -10,8 +10,9 @@ import pytest
 from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import _daemon
 from tests.support import eventually
 
-from .conftest import new_netns, run_module
+from .conftest import new_netns
 from .keepalived import ADDRESSES, CONTEXT, DRAIN, Keepalived, run_command
+from .modules import run_module
 
 pytestmark = pytest.mark.once
 

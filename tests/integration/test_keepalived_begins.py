@@ -15,9 +15,8 @@ import pytest
 from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import _held
 from tests.support import eventually
 
-from .conftest import ModuleFailed, run_module
-from .keepalived import run_command
-from .test_keepalived_in_use import director, node, web  # noqa: F401  # pylint: disable=unused-import
+from .keepalived import run_command, web
+from .modules import ModuleFailed, run_module
 
 pytestmark = pytest.mark.once
 
@@ -70,7 +69,7 @@ def routes():
 ON_THE_FRONT = sorted((vip, "up0") for vip in VIPS)
 
 
-def test_they_are_never_gone(director, front):  # noqa: F811
+def test_they_are_never_gone(director, front):
     director.start(web())
     with watched() as gone:
         director.manage(web(), failover=FAILOVER)
@@ -85,7 +84,7 @@ def test_they_are_never_gone(director, front):  # noqa: F811
     assert gone == [] and holders() == ON_THE_FRONT
 
 
-def test_the_way_back_of_a_failure(director, front):  # noqa: F811
+def test_the_way_back_of_a_failure(director, front):
     director.start(web())
     run_command(["ip", "link", "add", "down0", "type", "dummy"])
     run_command(["ip", "address", "add", "198.51.100.203/32", "dev", "down0"])
@@ -122,7 +121,7 @@ def test_no_route_stays_either(front):
     assert (holders(), routes()) == (ON_THE_FRONT, before)
 
 
-def test_nobody_else_would_hold_them(director, front, monkeypatch):  # noqa: F811
+def test_nobody_else_would_hold_them(director, front, monkeypatch):
     """What keepalived does without it."""
     director.start(web())
     monkeypatch.setattr(_held.Held, "__enter__", lambda self: self)

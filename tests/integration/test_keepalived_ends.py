@@ -16,9 +16,8 @@ import pytest
 
 from tests.support import eventually
 
-from .conftest import run_module
-from .keepalived import ADDRESSES, run_command
-from .test_keepalived_in_use import ADDITION, DRAIN, director, node, web  # noqa: F401  # pylint: disable=unused-import
+from .keepalived import ADDITION, ADDRESSES, DRAIN, run_command, web
+from .modules import run_module
 
 pytestmark = pytest.mark.once
 
@@ -30,7 +29,7 @@ FAILOVER = {"source_address": "198.51.100.201", "peers": ["198.51.100.202"], "pr
 class Unit:
     """The unit of keepalived, with what the module has added to it."""
 
-    def __init__(self, director):  # noqa: F811
+    def __init__(self, director):
         self.director, self.keepalived = director, director.keepalived
 
     def _lines(self, key):
@@ -62,7 +61,7 @@ class Unit:
 
 
 @pytest.fixture
-def unit(director, ipvs):  # noqa: F811
+def unit(director, ipvs):
     """With a table of others beside ours, and a kernel that forgets the connections of a server that leaves the table."""
     run_command(["sysctl", "-qw", "net.ipv4.vs.expire_nodest_conn=1"])
     run_module("ipvs_table", services=web())
@@ -195,7 +194,7 @@ def test_a_sorry_server_that_is_in_use(unit, servers):
 
 
 @pytest.mark.slow
-def test_a_killed_master_learns_connections_as_a_backup(director, ipvs):  # noqa: F811
+def test_a_killed_master_learns_connections_as_a_backup(director, ipvs):
     """VRRP leaves the sync daemon of a master behind."""
     for words in ("link add up0 type dummy", "link set up0 up multicast on", "address add 198.51.100.201/24 dev up0"):
         run_command(["ip", *words.split()])

@@ -13,9 +13,8 @@ import pytest
 from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import _configuration, _pool_guard
 from tests.support import eventually
 
-from .conftest import run_module
-from .keepalived import ADDRESSES, BACKLOG, DRAIN
-from .test_keepalived_in_use import Director, node  # noqa: F401  # pylint: disable=unused-import
+from .keepalived import ADDRESSES, BACKLOG, DRAIN, Director
+from .modules import run_module
 
 pytestmark = pytest.mark.once
 
@@ -53,7 +52,7 @@ def farm(servers):
 
 
 @pytest.fixture
-def director(ipvs, keepalived, farm, node):  # noqa: F811
+def director(ipvs, keepalived, farm, node):
     yield Director(ipvs, keepalived)
     for path in (_configuration.GUARD, _pool_guard.SETTINGS, _pool_guard.RECORD):
         Path(path).unlink(missing_ok=True)

@@ -4,79 +4,18 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
-from pathlib import Path
 
 import pytest
 
 from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import _daemon, _use
 from tests.support import eventually
 
-from .conftest import ModuleFailed, run_module
-from .keepalived import ADDRESSES, DRAIN
+from .keepalived import ADDITION, ADDRESSES, DRAIN, web
+from .modules import ModuleFailed, run_module
 
 pytestmark = pytest.mark.once
-
-ADDITION = Path("/etc/systemd/system/keepalived.service.d/ipvs-director.conf")
-CHECK = {"interval": 0.5, "retries": 0, "timeout": 1}
-
-
-@pytest.fixture
-def node():
-    """Nothing of keepalived's on it yet; of the lab's kernel, of which nothing gets out."""
-    shutil.rmtree(DRAIN, ignore_errors=True)
-    ADDITION.unlink(missing_ok=True)
-    subprocess.run(["systemctl", "disable", "keepalived.service"], check=True, capture_output=True)
-    yield
-    shutil.rmtree(DRAIN, ignore_errors=True)
-    ADDITION.unlink(missing_ok=True)
-
-
-def web(addresses=ADDRESSES[:2], weight=5, **options):
-    """A list of one service with these servers."""
-    servers = [{"address": address, "forward_method": "nat", "weight": weight, "upper_threshold": 0, **options} for address in addresses]
-    return [{"address": "203.0.113.80", "port": 80, "scheduler": "wrr", "check": CHECK, "servers": servers}]
-
-
-class Director:
-    """A keepalived and the module, which take the same file."""
-
-    def __init__(self, ipvs, keepalived):
-        self.ipvs, self.keepalived, self.path = ipvs, keepalived, keepalived.path
-
-    def manage(self, services=None, **options):
-        return run_module("ipvs_keepalived", path=str(self.path), **({"services": services} if services else {}), **options)
-
-    def fails(self, services, run_module=run_module, **options):
-        """The message of a task that fails, and leaves the file, the table and the processes as they were."""
-        before = self.state()
-        with pytest.raises(ModuleFailed) as failure:
-            self.manage(services, **options)
-        assert self.state() == before
-        return failure.value.result["msg"]
-
-    def state(self):
-        processes = run_module("ipvs_keepalived_info")["processes"]
-        drains = sorted(os.listdir(DRAIN)) if DRAIN.exists() else []
-        return self.path.read_text() if self.path.exists() else None, ADDITION.exists(), drains, self.ipvs.saved(), processes
-
-    def start(self, services, **options):
-        """Have keepalived work by this list, over a table that is equal to it."""
-        run_module("ipvs_table", services=services)
-        self.manage(services, **options)
-        self.keepalived.run()
-        eventually(lambda: run_module("ipvs_keepalived_info")["services"])
-
-    def weights(self):
-        services = run_module("ipvs_info")["services"]
-        return {server["address"]: server["weight"] for service in services for server in service["servers"]}
-
-
-@pytest.fixture
-def director(ipvs, keepalived, servers, node):
-    return Director(ipvs, keepalived)
 
 
 def test_where_it_does_not_run(director):

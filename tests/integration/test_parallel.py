@@ -11,7 +11,7 @@ import pytest
 
 from tests.support import eventually
 
-from .conftest import ModuleFailed, run_module
+from .modules import ModuleFailed, run_module
 from .site import SERVERS, SERVICE, Load, Site, nat
 
 pytestmark = [pytest.mark.once, pytest.mark.slow]

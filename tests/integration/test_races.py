@@ -12,7 +12,7 @@ import pytest
 
 from ansible_collections.lvs.ipvs.plugins.module_utils._table import _netlink
 
-from .conftest import ModuleFailed
+from .modules import ModuleFailed
 
 WEB = {"address": "203.0.113.80", "port": 80}
 SERVER = {"service_address": "203.0.113.80", "service_port": 80, "address": "198.51.100.11"}

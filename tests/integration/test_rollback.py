@@ -12,7 +12,7 @@ import pytest
 from ansible_collections.lvs.ipvs.plugins.module_utils._node import _kmod
 from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model, _netlink, _plan
 
-from .conftest import ModuleFailed
+from .modules import ModuleFailed
 
 BEFORE = """\
 -A -t 203.0.113.80:80 -s rr

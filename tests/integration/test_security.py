@@ -16,7 +16,7 @@ import pytest
 
 from tests.support import ansible
 
-from .conftest import ModuleFailed, run_module
+from .modules import ModuleFailed, run_module
 from .test_faults import CHECKED, DIRECT, LIST, State, put_back, steps
 
 pytestmark = [pytest.mark.once, pytest.mark.slow]

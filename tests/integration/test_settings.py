@@ -14,7 +14,7 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._table import _plan, _set
 from ansible_collections.lvs.ipvs.plugins.module_utils._table._netlink import Kernel
 from tests.support import eventually
 
-from .conftest import ModuleFailed
+from .modules import ModuleFailed
 
 DAEMON = {"role": "master", "interface": "lo"}
 

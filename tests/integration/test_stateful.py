@@ -22,7 +22,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from ansible_collections.lvs.ipvs.plugins.module_utils._table import _netlink, _session
 
 from . import reference
-from .conftest import ModuleFailed, glance, run_module
+from .conftest import glance
+from .modules import ModuleFailed, run_module
 
 SERVICES = [
     {"address": "203.0.113.80", "port": 80, "protocol": "tcp"},

@@ -13,7 +13,7 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._node import _kmod
 from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model, _netlink
 from tests.support import eventually
 
-from .conftest import ModuleFailed
+from .modules import ModuleFailed
 from .site import SERVERS, SERVICE, Load, Site, nat
 
 pytestmark = pytest.mark.once

@@ -11,7 +11,7 @@ import pytest
 
 from ansible_collections.lvs.ipvs.plugins.module_utils._node import _network_node
 
-from ..conftest import ModuleFailed, run_module
+from ..modules import ModuleFailed, run_module
 
 pytestmark = pytest.mark.once
 

@@ -9,7 +9,8 @@ import subprocess
 
 import pytest
 
-from ..conftest import ModuleFailed, loaded, run_module
+from ..conftest import loaded
+from ..modules import ModuleFailed, run_module
 
 FILES = [
     "/etc/ipvs-real-server.conf", "/etc/modules-load.d/ipvs-real-server.conf", "/etc/sysctl.d/60-ipvs-real-server.conf",

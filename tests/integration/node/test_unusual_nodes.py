@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from ..conftest import ModuleFailed, loaded, run_module, saved, unload
+from ..conftest import loaded, saved, unload
+from ..modules import ModuleFailed, run_module
 
 KERNEL = os.uname().release
 WEB = {"address": "203.0.113.80", "port": 80}
