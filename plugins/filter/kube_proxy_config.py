@@ -207,7 +207,7 @@ def _check_shape(root, value):
     section = value.get("ipvs")
     if section is not None and not isinstance(section, dict):
         raise AnsibleFilterError("kube_proxy_config: ipvs is {0!r}, it has to be a mapping".format(section))
-    nodes = [("", root)] + [("ipvs.", node) for key, node in root.value if key.value == "ipvs" and node.value]
+    nodes = [("", root)] + [("ipvs.", node) for key, node in root.value if key.value == "ipvs"]
     for prefix, mapping in nodes:
         if not isinstance(mapping, yaml.MappingNode):
             continue

@@ -76,6 +76,15 @@ def test_nothing_to_change_is_byte_for_byte_the_same(text):
     assert edit(text, mode=None, scheduler=None) == text
 
 
+def test_the_answer_is_plain_text_whatever_kind_of_text_came():
+    """Ansible's own kinds of text say where they came from; it does not matter whether anything was changed."""
+
+    class Marked(str):
+        pass
+
+    assert type(edit(Marked(EKS))) is type(edit(Marked(EKS), mode="ipvs")) is str
+
+
 def test_equal_by_meaning_is_not_a_change():
     text = HEAD + "ipvs:\n  syncPeriod: 1m0s\n  minSyncPeriod: 1500ms\n  tcpTimeout: '0'\n  excludeCIDRs:\n  - 2001:DB8::/32\n  - 203.0.113.0/24\n"
     assert (

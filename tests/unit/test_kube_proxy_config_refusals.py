@@ -126,6 +126,25 @@ def test_a_text_without_a_kind_is_refused_unless_it_is_said_to_be_a_part(text):
     assert yaml.safe_load(edit(text, partial=True, mode="ipvs")) == {**yaml.safe_load(text), "mode": "ipvs"}
 
 
+@pytest.mark.parametrize("other", ["kind: ConfigMap\n", "bindAddress: 0.0.0.0\n", "- a\n"])
+def test_a_part_is_the_only_document(other):
+    """Which of several would be the part is a guess."""
+    for text in ("mode: iptables\n---\n" + other, other + "---\nmode: iptables\n"):
+        with pytest.raises(AnsibleFilterError, match="expected one KubeProxyConfiguration in the text, found .*a document without a kind"):
+            edit(text, partial=True, mode="ipvs")
+
+
+@pytest.mark.parametrize("text", [EKS, KUBEADM, KUBEADM + "---\nbindAddress: 0.0.0.0\n"])
+def test_a_whole_configuration_may_be_said_to_be_a_part(text):
+    assert edit(text, partial=True, mode="ipvs") == edit(text, mode="ipvs") != text
+
+
+@pytest.mark.parametrize("section", ["ipvs:", "ipvs: null", "ipvs: {}"])
+def test_keys_that_are_twice_elsewhere_are_left_to_kube_proxy(section):
+    text = HEAD + "conntrack:\n  min: 1\n  min: 1\n" + section + "\n"
+    assert edit(text, mode="ipvs") == text + "mode: ipvs\n"
+
+
 def test_the_shortest_time_is_checked_against_the_text_that_holds_the_longest():
     own = HEAD + "ipvs:\n  syncPeriod: 5m\n"
     assert edit(own, min_sync_period="1m") == own + "  minSyncPeriod: 1m\n"
