@@ -296,6 +296,9 @@ def test_in_an_image_build_the_table_is_loaded_without_its_unit(director):
     director.task(**MARKS)
     assert "set 7" in director.table and director.active == set() and director.done[-1] == "nft"
     director.again(**MARKS)
+    director.enabled.remove(UNITS[1])
+    director.task(**MARKS)
+    assert director.enabled == set(UNITS) and "nft" not in director.done  # the kernel had it
 
 
 def test_what_keeps_it_from_being_done(director):

@@ -144,7 +144,7 @@ def _put(text, files, units, table, load, context):
         if load and _units.running():
             _units.start(_nftables.UNIT, context)
             return
-    if load and table and (text or _nftables.listing(context)):
+    if table and (text or _nftables.listing(context)):
         _nftables.apply(text, context)
 
 
