@@ -76,6 +76,12 @@ def test_who_gets_connections_although_too_few_pass():
     assert _alignment.unheeded({}, WANTED, states(DOWN, DOWN, quorum_up=False)) == []
 
 
+def test_a_service_that_the_table_has_lost_comes_back_with_the_weights_of_now():
+    expected = ["-A WEB -s wlc", f"-a WEB -r {FIRST}:80 -m -w 0", f"-a WEB -r {SECOND}:80 -m -w 5"]
+    assert commands({}, DOWN, UP) == expected
+    assert commands({}, UP, UP, quorum_up=False) == expected[:1]
+
+
 def test_a_service_that_keepalived_does_not_have_yet():
     assert _alignment.plan({}, WANTED, []).operations == ()
 

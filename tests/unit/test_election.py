@@ -151,6 +151,17 @@ def test_it_comes_back_meanwhile(monkeypatch):
         assert VIP in node.has
 
 
+@pytest.mark.parametrize("handed_over", [True, False])
+def test_nobody_puts_it_back_after_the_end(monkeypatch, handed_over):
+    node = node_with(monkeypatch, VIP)
+    with _held.Held(HELD) as held:
+        assert held._keeper.is_alive()
+        if handed_over:
+            held.hand_over(())
+            assert not held._keeper.is_alive()
+    assert not held._keeper.is_alive() and node.has == (set() if handed_over else {VIP})
+
+
 def test_a_copy_is_lent_again_until_the_end(monkeypatch):
     node = node_with(monkeypatch, VIP)
     monkeypatch.setattr(_held, "_RENEWAL", 0)

@@ -130,6 +130,12 @@ def test_what_users_may_choose_is_no_state():
     assert _state.services(lines) == _state.services(text("2.2.7", "checker"))
 
 
+def test_only_the_health_checkers_are_checks():
+    """The name of a server stands in other sections, too."""
+    lines = text("2.2.7", "checker")
+    assert _state.services(lines + "------< Another section >------\n FWM 7 -> [198.51.100.11]:none:0\n   Weight = 1\n") == _state.services(lines)
+
+
 @pytest.mark.parametrize("missing", ["   alive = ", "   Keepalive method = ", "   protocol = ", " VS VIP = "])
 def test_another_form_is_refused(missing):
     lines = [line for line in text("2.2.7", "checker").splitlines() if not line.startswith(missing)]

@@ -115,6 +115,10 @@ def test_who_is_drained_while_weights_are_set_stays_drained(monkeypatch):
         guard.hear(line(address))
     _pool_guard.settle(guard)
     assert done == [f"{FIRST} out", f"{THIRD} out", f"{SECOND} in", f"{FIRST} out", f"{THIRD} in", f"{SECOND} out"] and answers == []
+    done.clear()
+    answers += [{SECOND}, {SECOND}]
+    _pool_guard.settle(guard)
+    assert done == [] and answers == []  # that is done, and is not done again
 
 
 def test_who_has_no_weight_when_the_limit_is_new(tmp_path, monkeypatch):

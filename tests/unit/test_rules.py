@@ -217,6 +217,15 @@ def test_refusal(text, column, word, remedy):
     assert str(error) == "rules, line %d, column %d: %r: %s" % (error.line, column, word, error.remedy)
 
 
+@pytest.mark.parametrize(("service", "port", "number"), [("-u 198.51.100.1:53", "domain", 53), ("-t 198.51.100.1:80", "http", 80), ("-f 7", "http", 80)])
+def test_the_name_of_a_servers_port_is_one_of_the_services_protocol(monkeypatch, service, port, number):
+    """A firewall mark has no protocol; ipvsadm looks names up as those of TCP."""
+    database = {("http", "tcp"): 80, ("domain", "udp"): 53}
+    monkeypatch.setattr(_rules.socket, "getservbyname", lambda *words: database[words])
+    table = _rules_reader.parse(f"-A {service}\n-a {service} -r 198.51.100.11:{port} -m\n").table
+    assert [ident.port for entry in table.values() for ident in entry.servers] == [number]
+
+
 def test_timeouts_add_up_and_zero_keeps():
     assert _rules_reader.parse("--set 900 0 0\n--set 0 5 0").timeouts == Timeouts(900, 5, None)
     assert _rules_reader.parse("--set 0 0 0").timeouts == Timeouts()

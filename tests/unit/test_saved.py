@@ -83,6 +83,12 @@ def test_our_file_is_read_and_no_other(path):
     assert _saved.read(str(path)) is None
 
 
+def test_without_a_path_the_distributions_own_is_read(path, monkeypatch):
+    own = _saved.place(str(path))
+    monkeypatch.setattr(_saved, "place", lambda: own)
+    assert _saved.read() == _saved.read(str(path)) and len(_saved.read()) == 2
+
+
 def test_a_file_of_ours_that_was_spoilt_is_named(path):
     path.write_text(_saved.HEADER + "-A -t\n")
     with pytest.raises(IpvsError, match=f"{path}: rules, line 2"):

@@ -46,6 +46,19 @@ def test_a_server_that_goes_and_comes_while_it_is_drained(node):
     assert "removed by another program" in node.warnings[0]
 
 
+def test_a_server_that_is_to_be_there_is_not_drained(node):
+    """The options of a drain are for the states that drain."""
+    node.run(_tasks.manage_service, **WEB, servers=[NAT])
+    answer = node.run(_tasks.manage_server, **SERVER, weight=9, drain_timeout=0)
+    assert answer.values["commands"] == ["ipvsadm -e -t 203.0.113.80:80 -r 198.51.100.11:80 -m -w 9"] and "connections" not in answer.values
+
+
+def test_a_server_that_is_removed_is_only_drained_where_that_is_asked_for(node):
+    node.run(_tasks.manage_service, **WEB, servers=[NAT])
+    answer = node.run(_tasks.manage_server, **SERVER, state="absent")
+    assert answer.values["commands"] == ["ipvsadm -d -t 203.0.113.80:80 -r 198.51.100.11:80"] and "connections" not in answer.values
+
+
 DRAIN = dict(SERVER, state="drained", drain_timeout=0)
 
 

@@ -60,10 +60,10 @@ class Node:
     def state(self):
         return {path: path.read_text() for path in self.root.rglob("*") if path.is_file()}
 
-    def run(self, settings=None, check=False, **options):
+    def run(self, settings=None, check=False, diff=True, **options):
         self.warnings.clear()
         options = {"settings": settings, "services": None, "path": str(self.path), "state": "present", **options}
-        context = Context(check, True, self.warnings.append, write_files=plain_files.write_files)
+        context = Context(check, diff, self.warnings.append, write_files=plain_files.write_files)
         return _sysctl_tasks.manage_sysctls(options, context, str(self.root))
 
     def twice(self, settings=None, **options):
@@ -86,6 +86,12 @@ def node(tmp_path, monkeypatch):
 
 def lines(node):
     return node.path.read_text().splitlines()[2:]
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_texts_are_only_made_where_a_diff_is_asked_for(node, check):
+    done = node.run({"net.ipv4.vs.conn_reuse_mode": 0}, check=check, diff=False)
+    assert done.changed and (done.before, done.after) == (None, None)
 
 
 def test_set_and_recorded_and_put_back(node):
