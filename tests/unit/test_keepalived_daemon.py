@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 
 import pytest
 
@@ -183,6 +184,38 @@ class TestData:
         with pytest.raises(IpvsError, match=r"process 11\) was asked for its data and has not written /tmp/keepalived_check.data"):
             _daemon.checker_data(self.CHECKER)
 
+    @pytest.mark.usefixtures("impatient")
+    @pytest.mark.parametrize("works", [True, False])
+    def test_one_that_works_has_more_time(self, machine, monkeypatch, works):
+        """Ten thousand servers to begin with take their time, on a slow node above all."""
+        machine.process(11, 10, CHECKER)
+        begin = time.monotonic()
+        sleep = time.sleep
+
+        def go_on(seconds):
+            sleep(seconds)
+            passed = time.monotonic() - begin
+            TestEnd.state(machine, 11, "R", ticks=int(passed * 100) if works else 1)
+            if passed > 0.4:  # PATIENCE is 0.1
+                machine.replace(11, "keepalived_check.data", "at last")
+
+        monkeypatch.setattr(_daemon.time, "sleep", go_on)
+        if works:
+            assert _daemon.checker_data(self.CHECKER) == "at last"
+        else:
+            with pytest.raises(IpvsError, match="has not written"):
+                _daemon.checker_data(self.CHECKER)
+
+    @pytest.mark.usefixtures("impatient")
+    def test_even_one_that_works_has_no_endless_time(self, machine, monkeypatch):
+        monkeypatch.setattr(_daemon, "LIMIT", 0.3)
+        machine.process(11, 10, CHECKER)
+        begin = time.monotonic()
+        monkeypatch.setattr(_daemon.time, "sleep", lambda _seconds: TestEnd.state(machine, 11, "R", ticks=int((time.monotonic() - begin) * 100)))
+        with pytest.raises(IpvsError, match="has not written"):
+            _daemon.checker_data(self.CHECKER)
+        assert time.monotonic() - begin > 0.3
+
     def test_it_is_read_when_it_is_closed(self, machine, monkeypatch):
         machine.process(11, 10, CHECKER, write={"keepalived_check.data": "half"})
         path = machine.root / "11/root/tmp/keepalived_check.data"
@@ -348,8 +381,8 @@ class TestEnd:
         return sent
 
     @staticmethod
-    def state(machine, pid, letter):
-        (machine.root / str(pid) / "stat").write_text(f"{pid} (keepalived (x)) {letter} 1 1\n")
+    def state(machine, pid, letter, ticks=0):
+        (machine.root / str(pid) / "stat").write_text(f"{pid} (keepalived (x)) {letter} 1 1 1 0 -1 4194560 9 9 9 9 {ticks} 0 0 0\n")
 
     def obey(self, machine, pid, number):
         if number == signal.SIGSTOP:

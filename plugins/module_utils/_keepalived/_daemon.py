@@ -24,7 +24,11 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import Ipvs
 
 PROGRAM = "keepalived"
 PATIENCE = 30.0
-"""Seconds that a process has to write its data, or to take up a configuration. A reload of thousands of services takes some of them."""
+"""Seconds that a process has to write its data, or to take up a configuration. Those in which it works do not count: a start with ten thousand
+servers takes more, and a keepalived that hangs does nothing."""
+LIMIT = 600.0
+"""Seconds in all."""
+_WORKS = 0.1  # of a CPU: checks alone take less
 _PAUSE = 0.02
 _LOOK = 0.2  # seconds between two questions, each of which keepalived logs
 _AGAIN = 1.0  # seconds: a process that is asked while it reloads forgets it
@@ -120,7 +124,7 @@ def reload(netns, context, router_id, checker, vrrp):
     if not before:
         raise IpvsError("keepalived does not run, so it cannot load its configuration")
     os.kill(before.parent, signal.SIGHUP)
-    end = time.monotonic() + PATIENCE
+    wait = _Wait()
     processes = before
     while True:
         known, processes = {None, *before, *processes}, find(netns, context)
@@ -130,7 +134,7 @@ def reload(netns, context, router_id, checker, vrrp):
         if known.issuperset(processes) and bool(processes.checker) >= checker and bool(processes.vrrp) >= vrrp:
             if works_by(processes) == {router_id}:
                 return processes
-        if time.monotonic() > end:
+        if wait.is_over(processes):
             raise IpvsError(
                 "keepalived (process %d) has not loaded its configuration within %d seconds and still uses the old one: "
                 "journalctl -u keepalived" % (before.parent, PATIENCE)
@@ -169,6 +173,25 @@ def end(processes):
     _await(lambda: all(_status(pid) in ("Z", None) for pid in processes if pid), processes)
 
 
+class _Wait:
+    """For what processes have to do, as long as they work, and no longer than PATIENCE and LIMIT say."""
+
+    def __init__(self):
+        self.begin = self.last = time.monotonic()
+        self.idle, self.used = 0.0, None
+
+    def is_over(self, processes):
+        """``processes``: their IDs; None is none."""
+        now, used = time.monotonic(), sum(_seconds(pid) for pid in processes if pid)
+        if self.used is None:
+            self.used = used
+        window = now - self.last
+        idle = self.idle + (window if used - self.used < _WORKS * window else 0)
+        if window > 1:
+            self.idle, self.last, self.used = idle, now, used
+        return idle > PATIENCE or now - self.begin > LIMIT
+
+
 def _await(reached, processes):
     deadline = time.monotonic() + PATIENCE
     while not reached():
@@ -179,11 +202,21 @@ def _await(reached, processes):
 
 def _status(pid):
     """The letter that /proc has for the status of a process, Z for one that has ended and T for one that is stopped; None without one."""
+    return (_fields(pid) or [None])[0]
+
+
+def _seconds(pid):
+    """The CPU time that a process has had; 0 without one."""
+    return sum(map(int, _fields(pid)[11:13])) / os.sysconf("SC_CLK_TCK")
+
+
+def _fields(pid):
+    """What /proc/PID/stat has behind the name, a list; empty without a process."""
     try:
         with open(os.path.join(_PROC, str(pid), "stat"), encoding="utf-8", errors="replace") as stream:
-            return stream.read().rpartition(")")[2].split()[0]
+            return stream.read().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
-        return None
+        return []
 
 
 # Processes
@@ -256,8 +289,8 @@ def _written(pid, place, path):
     """What the process writes into this file when it is asked, or None. Raises FileNotFoundError or ProcessLookupError where it ends."""
     before = _file(path)
     now = due = time.monotonic()
-    end = now + PATIENCE
-    while now < end:
+    wait = _Wait()
+    while not wait.is_over([pid]):
         file = _file(path)
         if now >= due and file in (before, None):  # one that is writing would write all of it again, and with thousands of servers never be done
             os.kill(pid, _ASK)
