@@ -252,6 +252,20 @@ def test_networkmanager_reads_its_configuration_again(machine):
     assert machine.done() == ["nmcli general reload conf"]
 
 
+@pytest.mark.parametrize(
+    ("answer", "why"), [((1, "", "not  running\n"), "not running"), ((1, "not running\n", ""), "not running"), ((4, "", ""), "exit status 4")]
+)
+@pytest.mark.parametrize(
+    ("name", "command"), [("/etc/NetworkManager/conf.d/90-ipvs.conf", "nmcli general reload conf"), ("05-ipvs.network", "networkctl reload")]
+)
+def test_a_manager_that_does_not_read_its_configuration_again_is_an_error(machine, name, command, answer, why):
+    path = str(machine.root / name)
+    context = machine.context._replace(run_command=lambda argv: answer)
+    with pytest.raises(IpvsError) as error:
+        _managers.take_up([_own_files.Change(_own_files.File(path, None, None), _own_files.File(path, "x"))], context)
+    assert str(error.value) == f"{command} failed: {why}"
+
+
 def test_files_that_are_no_longer_needed_go(machine):
     machine.drop_in("91-ipvs-director.conf", "")
     path = str(machine.root / "10-lan.network.d/91-ipvs-director.conf")

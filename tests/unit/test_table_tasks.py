@@ -7,7 +7,7 @@ import errno
 
 import pytest
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model, _owners, _rules, _rules_reader, _saved, _schema, _table_tasks
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _info_tasks, _model, _owners, _rules, _rules_reader, _saved, _schema, _table_tasks
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, OptionError
 
 from .task_node import Node
@@ -220,3 +220,17 @@ def test_servers_that_stay_although_they_are_not_listed(node):
     without_servers = [{"address": "203.0.113.80", "port": 80}]
     assert table(node, services=without_servers).values["unlisted"] == []
     assert table(node, **PURGE).values["unlisted"] == []
+
+
+def test_rules_of_tunnels_are_rules_of_servers_without_one_otherwise(node):
+    """What a rule does not say of a tunnel is ipvsadm's default; a server that has no tunnel has no options of one."""
+    server = "-a -t 203.0.113.90:80 -r 198.51.100."
+    rules = f"-A -t 203.0.113.90:80 -s rr\n{server}11:80 -i --tun-type gue --tun-port 6080\n{server}12:80 -m\n"
+    node.run(_table_tasks.manage_table, rules=rules)
+    (service,) = [each for each in node.run(_info_tasks.read_info).values["services"] if each.get("address") == "203.0.113.90"]
+    assert [(each["address"], each["forward_method"], each.get("tunnel_type"), each.get("tunnel_port")) for each in service["servers"]] == [
+        ("198.51.100.11", "tun", "gue", 6080),
+        ("198.51.100.12", "nat", None, None),
+    ]
+    assert not node.run(_table_tasks.manage_table, rules=rules).changed
+    assert node.run(_table_tasks.manage_table, rules=rules.replace("-m", "-i")).changed
