@@ -140,6 +140,8 @@ def test_a_dump_that_was_disturbed_is_done_again():
     assert node._netlink(socket.NETLINK_ROUTE).dump(22, bytes(8)) == [b"1234", b"abcd"]
     assert len(wire.sent) == 3 and disturbed == []
     assert {flags_of(message) for each in wire.sent for message in each} == {0x301}
+    numbers = {struct.unpack_from("=I", message, 8) for each in wire.sent for message in each}
+    assert len(numbers) == 3  # nobody takes an answer for that to another request
 
 
 def test_a_dump_that_is_always_disturbed_ends_with_what_came_last():
