@@ -326,6 +326,11 @@ def test_addresses_that_could_not_be_added():
     ]
 
 
+def test_an_ipv6_address_is_refused_for_the_reason_that_the_kernel_gives():
+    failures, _said = changed(True, {"2001:db8::80": errno.EPERM})
+    assert failures[1:] == [("2001:db8::80/64", "Operation not permitted")]
+
+
 def test_addresses_that_are_removed(monkeypatch):
     """What has gone by itself is fine. Those of the same network that came later stay."""
     settings = {f"/proc/sys/net/ipv4/conf/{name}/promote_secondaries": value for name, value in (("eth0", "0\n"), ("eth1", "1\n"))}
