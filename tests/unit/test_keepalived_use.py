@@ -370,7 +370,7 @@ def test_a_service_that_leaves_the_list_with_the_health_checks(node, failed):
     table = _model.created_table([*listed, {**listed[0], "port": 81}, {**listed[0], "port": 99}])
     if failed:
         fail(node)
-    node.kernel.table = {ident: entry for ident, entry in table.items()}
+    node.kernel.table = dict(table)
     (node.folder / FIRST).write_text("-100000\n")
     foretold = node.manage(check=True, services=listed, state="absent")
     assert {ident.port for ident in node.kernel.table} == {80, 81, 99}

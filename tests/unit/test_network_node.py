@@ -301,7 +301,7 @@ def changed(is_up, numbers, change=None):
 def test_addresses_that_are_added():
     failures, said = changed(True, {})
     assert failures == [("203.0.113.81/32", "there is no interface gone0")]
-    assert [(kind, flags) for kind, flags, *_rest in said] == [(20, 0x601)] * 3  # RTM_NEWADDR: one that is there already stays as it is
+    assert [each[:2] for each in said] == [(20, 0x601)] * 3  # RTM_NEWADDR: one that is there already stays as it is
     assert [(fields["family"], fields["prefixlen"], fields["scope"], fields["index"]) for _kind, _flags, fields, _attributes in said] == [
         (socket.AF_INET, 32, 0, 2), (socket.AF_INET6, 64, 0, 3), (socket.AF_INET, 24, 0, 3),
     ]  # fmt: skip
@@ -344,7 +344,7 @@ def test_addresses_that_are_removed(monkeypatch):
     monkeypatch.setattr(_network_node, "_write", write)
     failures, said = changed(False, {"203.0.113.80": errno.EADDRNOTAVAIL, "2001:db8::80": errno.EEXIST, "203.0.113.82": errno.EPERM})
     assert failures == [("2001:db8::80/64", "File exists"), ("203.0.113.82/24", "Operation not permitted")]
-    assert [(kind, flags) for kind, flags, *_rest in said] == [(21, 0x1)] * 3  # RTM_DELADDR
+    assert [each[:2] for each in said] == [(21, 0x1)] * 3  # RTM_DELADDR
     assert all("IFA_CACHEINFO" not in attributes for *_rest, attributes in said)
     assert seen == [("eth0", "1"), ("eth0", "0")]
 
