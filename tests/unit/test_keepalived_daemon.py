@@ -216,6 +216,22 @@ class TestData:
             _daemon.checker_data(self.CHECKER)
         assert time.monotonic() - begin > 0.3
 
+    def test_pauses_are_as_long_as_the_looks_between_them(self, monkeypatch):
+        """Else a keepalived with thousands of servers does nothing but write what it knows."""
+        now, slept = [0.0], []
+        monkeypatch.setattr(_daemon.time, "monotonic", lambda: now[0])
+
+        def sleep(seconds):
+            slept.append(seconds)
+            now[0] += seconds
+
+        monkeypatch.setattr(_daemon.time, "sleep", sleep)
+        wait = _daemon.Wait(0.5)
+        for looked in (0.1, 6, 0):
+            now[0] += looked
+            wait.pause()
+        assert slept == [0.5, 6, 0.5]
+
     def test_it_is_read_when_it_is_closed(self, machine, monkeypatch):
         machine.process(11, 10, CHECKER, write={"keepalived_check.data": "half"})
         path = machine.root / "11/root/tmp/keepalived_check.data"

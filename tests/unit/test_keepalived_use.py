@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import re
+import time
 
 import pytest
 
@@ -503,7 +504,20 @@ def test_a_start_waits_for_the_first_result_of_every_check(node):
 def test_checks_without_a_result_are_told(node):
     node.states = believed(0, ran=False)
     node.manage(services=services(FIRST))
-    assert node.warnings == ["some servers have not been checked within 0 seconds; they get no connections until they are"]
+    assert node.warnings == ["servers whose check has had no result so far: 1, and none came within the last 0 seconds; they get no connections until one passes"]
+
+
+def test_a_start_waits_as_long_as_the_number_of_unchecked_servers_falls(node):
+    """Each result alone comes within PATIENCE, which is 0.1, all of them do not."""
+    begin, number = time.monotonic(), 8
+
+    def states():
+        checked = int((time.monotonic() - begin) / 0.06)
+        return [_state.Service(None, "", True, tuple(believed(0, ran=each < checked)[0].servers[0] for each in range(number)))]
+
+    node.services = states
+    node.manage(services=services(FIRST))
+    assert node.warnings == [] and time.monotonic() - begin > 0.06 * number
 
 
 def test_a_start_that_does_not_use_the_configuration(node, monkeypatch):

@@ -124,7 +124,7 @@ def reload(netns, context, router_id, checker, vrrp):
     if not before:
         raise IpvsError("keepalived does not run, so it cannot load its configuration")
     os.kill(before.parent, signal.SIGHUP)
-    wait = _Wait()
+    wait = Wait(_LOOK)
     processes = before
     while True:
         known, processes = {None, *before, *processes}, find(netns, context)
@@ -139,7 +139,7 @@ def reload(netns, context, router_id, checker, vrrp):
                 "keepalived (process %d) has not loaded its configuration within %d seconds and still uses the old one: "
                 "journalctl -u keepalived" % (before.parent, PATIENCE)
             )
-        time.sleep(_LOOK)
+        wait.pause()
 
 
 def works_by(processes):
@@ -173,12 +173,17 @@ def end(processes):
     _await(lambda: all(_status(pid) in ("Z", None) for pid in processes if pid), processes)
 
 
-class _Wait:
-    """For what processes have to do, as long as they work, and no longer than PATIENCE and LIMIT say."""
+class Wait:
+    """For what processes have to do, as long as they work, and no longer than PATIENCE and LIMIT say.
 
-    def __init__(self):
-        self.begin = self.last = time.monotonic()
+    ``pause``: seconds between two looks at it. It is longer where the look before it was: what keepalived knows of ten thousand servers takes
+    it seconds to write, and it does nothing else meanwhile.
+    """
+
+    def __init__(self, pause):
+        self.begin = self.last = self.paused = time.monotonic()
         self.idle, self.used = 0.0, None
+        self.least = pause
 
     def is_over(self, processes):
         """``processes``: their IDs; None is none."""
@@ -190,6 +195,14 @@ class _Wait:
         if window > 1:
             self.idle, self.last, self.used = idle, now, used
         return idle > PATIENCE or now - self.begin > LIMIT
+
+    def has_moved(self):
+        """PATIENCE begins anew."""
+        self.idle, self.last = 0.0, time.monotonic()
+
+    def pause(self):
+        time.sleep(max(self.least, time.monotonic() - self.paused))
+        self.paused = time.monotonic()
 
 
 def _await(reached, processes):
@@ -289,7 +302,7 @@ def _written(pid, place, path):
     """What the process writes into this file when it is asked, or None. Raises FileNotFoundError or ProcessLookupError where it ends."""
     before = _file(path)
     now = due = time.monotonic()
-    wait = _Wait()
+    wait = Wait(_PAUSE)
     while not wait.is_over([pid]):
         file = _file(path)
         if now >= due and file in (before, None):  # one that is writing would write all of it again, and with thousands of servers never be done
@@ -301,7 +314,7 @@ def _written(pid, place, path):
                 if _identity(os.fstat(stream.fileno())) == file:  # else somebody else has asked meanwhile
                     return stream.read()
         os.readlink(os.path.join(place, "exe"))  # there as long as it runs
-        time.sleep(_PAUSE)
+        wait.pause()
         now = time.monotonic()
     return None
 

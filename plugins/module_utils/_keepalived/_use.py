@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
 from typing import Any, Dict, FrozenSet, List, NamedTuple, Optional, Set
 
 from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import _alignment, _daemon, _election, _failover, _held, _state
@@ -135,23 +134,40 @@ def _reload(desired, before, context):
 def _start(desired, context):
     """Start the unit, and wait until every check has had a result."""
     _units.start(desired.unit, context)
-    if not _comes_to(lambda processes: _is_whole(desired, processes) and _is_settled(processes), context):
-        if not _comes_to(lambda processes: _is_whole(desired, processes), context):
-            raise IpvsError("keepalived was started and does not use its configuration: journalctl -u %s" % desired.unit)
-        context.warn("some servers have not been checked within %d seconds; they get no connections until they are" % _daemon.PATIENCE)
+    if not _comes_to(lambda processes: _is_whole(desired, processes), context):
+        raise IpvsError("keepalived was started and does not use its configuration: journalctl -u %s" % desired.unit)
+    unchecked = _wait_for_checks(context)
+    if unchecked:
+        context.warn(
+            "servers whose check has had no result so far: %d, and none came within the last %d seconds; they get no connections until one passes"
+            % (unchecked, _daemon.PATIENCE)
+        )
     return _daemon.find(None, context)
 
 
 def _comes_to(reached, context):
     """Whether there are Processes of which this holds, within a while."""
-    end = time.monotonic() + _daemon.PATIENCE
+    wait = _daemon.Wait(_PAUSE)
     while True:
         processes = _daemon.find(None, context)
         if processes and reached(processes):
             return True
-        if time.monotonic() > end:
+        if wait.is_over(processes or ()):
             return False
-        time.sleep(_PAUSE)
+        wait.pause()
+
+
+def _wait_for_checks(context):
+    """Wait as long as more and more servers have been checked. Returns how many have not."""
+    wait, least = _daemon.Wait(_PAUSE), None
+    while True:
+        unchecked = _unchecked(_daemon.find(None, context))
+        if least is None or unchecked < least:
+            least = unchecked
+            wait.has_moved()
+        if not unchecked or wait.is_over(()):
+            return unchecked
+        wait.pause()
 
 
 def _is_whole(desired, processes):
@@ -159,10 +175,11 @@ def _is_whole(desired, processes):
     return there and _daemon.works_by(processes) == {desired.name}
 
 
-def _is_settled(processes):
-    return not processes.checker or all(
-        server.health != _state.UNKNOWN for service in _state.services(_daemon.checker_data(processes)) for server in service.servers
-    )
+def _unchecked(processes):
+    """The number of servers that no check has had a result of."""
+    if not (processes and processes.checker):
+        return 0
+    return sum(server.health == _state.UNKNOWN for service in _state.services(_daemon.checker_data(processes)) for server in service.servers)
 
 
 def _align(desired, processes, context):
@@ -184,13 +201,14 @@ def _align(desired, processes, context):
 def _settled(kernel, table, processes):
     """(Table, [_state.Service]) of one and the same moment: nothing that keepalived believes changed while the table was read."""
     states = _state.services(_daemon.checker_data(processes))
+    wait = _daemon.Wait(_PAUSE)
     for _number in range(_TRIES):
         current = kernel.read(list(table) if len(table) <= 100 else None)
         again = _state.services(_daemon.checker_data(processes))
         if again == states:
             return current, states
         states = again
-        time.sleep(_PAUSE)
+        wait.pause()
     raise IpvsError("the health of the servers changes all the time, so that the table cannot be compared with it: try again")
 
 
