@@ -233,6 +233,20 @@ def test_files_that_cannot_be_written_undo_the_rest(host):
         _boot.apply(host.plan(OTHER), host.network, host.context(), go_bad, lambda: "y is not x")
 
 
+@pytest.mark.parametrize("was", ["active", "enabled", "neither"])
+def test_a_unit_that_was_stopped_is_as_it_was_where_the_files_stay(host, was):
+    host.have(VIP)
+    files, host.full = dict(host.files), OWNER.path
+    host.active, host.enabled = (({"ipvs-x.service"} if state == was else set()) for state in ("active", "enabled"))
+    before = set(host.active), set(host.enabled)
+    with pytest.raises(IpvsError, match=r"No space left on device\. The rest was undone\.$"):
+        host.have()
+    assert (host.active, host.enabled, host.files) == (*before, files) and VIP in host.network.found
+    host.active, host.broken = {"ipvs-x.service"}, {"reload-or-restart": "no"}
+    with pytest.raises(IpvsError, match=r"No space left on device\. Undoing the rest failed in part: systemctl reload-or-restart ipvs-x\.service failed: a line$"):
+        host.have()
+
+
 def test_a_file_that_somebody_else_has_spoilt(host):
     host.put(OWNER.path, "adress 203.0.113.80/32 dev eth0\n")
     with pytest.raises(IpvsError, match=r"^/etc/ipvs-x.conf: unknown line 'adress.*; remove that line, which this collection did not write$"):

@@ -27,7 +27,7 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._node import (
     _units,
 )
 from ansible_collections.lvs.ipvs.plugins.module_utils._task import _pyroute2
-from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, UndoneError
 
 Node = _network.Node
 _SHOWN = 20
@@ -188,7 +188,8 @@ def apply(todo, node, context, between: Callable = lambda: None, undo: Callable 
     ``undo``: called where the files could not be written; takes back what ``between`` did, and returns as a text what of it failed.
     """
     _raise(_network.down(todo.leaving, node), "did not go", todo.owner)
-    if todo.unit and todo.unit.there and not todo.wanted:
+    stops = todo.unit and todo.unit.there and not todo.wanted
+    if stops:
         if todo.keeps:
             context.write_file(todo.owner.path, "")  # what the unit takes down when it stops
         _units.stop(todo.unit.name, context)
@@ -197,8 +198,9 @@ def apply(todo, node, context, between: Callable = lambda: None, undo: Callable 
         _own_files.write(todo.changes, context)
     except IpvsError as error:
         left = [undo()] + ["%s: %s" % (failure.line.text, failure.reason) for failure in _network.up(todo.leaving, node)]
-        left = "; ".join(filter(None, left))
-        raise IpvsError("%s. %s" % (error, "Undoing the rest failed in part: " + left if left else "The rest was undone.")) from error
+        if stops:
+            left.append(_bring_back(todo, context))
+        raise UndoneError(error, left) from error
     _managers.take_up(todo.changes, context)
     if not todo.wanted:
         for folder in (todo.owner.program + "/ipvs_network", todo.owner.program):
@@ -214,6 +216,19 @@ def apply(todo, node, context, between: Callable = lambda: None, undo: Callable 
         _units.start(todo.unit.name, context)
     absent = _network.missing(todo.wanted, node.there(todo.wanted))
     _raise([_network_lines.Failure(line, "it is not there, though nothing refused it") for line in absent], "did not come up", todo.owner)
+
+
+def _bring_back(todo, context):
+    """Have the unit that was stopped be as it was; a text of what that fails at, or the empty one."""
+    try:
+        _own_files.put_back(todo.changes, context)
+        if todo.unit.enabled:
+            _units.enable(todo.unit.name, context)
+        if todo.unit.active:
+            _units.start(todo.unit.name, context)
+    except IpvsError as error:
+        return str(error)
+    return ""
 
 
 def _raise(failures, what, owner):

@@ -19,7 +19,7 @@ import re
 from typing import Dict, List, NamedTuple, Optional
 
 from ansible_collections.lvs.ipvs.plugins.module_utils._node import _own_files, _sysctl_files, _sysctls
-from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, OptionError
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, OptionError, UndoneError
 
 _HEAD = "# %s; changes are overwritten.\n# A line \"before\" says what the kernel had, which is put back when the line under it goes.\n"
 _BEFORE = re.compile(r"^# before: (\S+) = (.*)$", re.MULTILINE)
@@ -170,8 +170,7 @@ def apply(plan, context, root="/"):
         if plan.writes:
             _settle(plan, {write.key for write in plan.writes} - {write.key for write in done}, context, root)
     except IpvsError as error:
-        left = _undo(done, plan, context, root)
-        raise IpvsError("%s. %s" % (error, "Undoing the rest failed in part: " + left if left else "The rest was undone.")) from error
+        raise UndoneError(error, [_undo(done, plan, context, root)]) from error
 
 
 def undo(plan, context, root="/"):

@@ -28,6 +28,14 @@ class OptionError(IpvsError):
         self.remedy = remedy
 
 
+class UndoneError(IpvsError):
+    """An error after which what was done before it was taken back. ``left``: texts of what of that failed; empty ones count for nothing."""
+
+    def __init__(self, error, left):
+        failed = "; ".join(filter(None, left))
+        super().__init__("%s. %s" % (error, "Undoing the rest failed in part: " + failed if failed else "The rest was undone."))
+
+
 class MissingLibrary(IpvsError):
     """A Python library that the task needs is not on the node. ``library``: its import name; ``trace``: why the import failed."""
 
