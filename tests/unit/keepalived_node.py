@@ -47,7 +47,7 @@ class Node:
         self.version, self.problems, self.processes, self.loaded = "2.2.7", [], None, None
         self.enabled, self.states, self.fault = False, None, None
         self.warnings, self.done, self.programs = [], [], ["ipvsadm"]
-        self.booted = True
+        self.booted, self.ends_by_reload = True, False
         self.vrrp, self.monkeypatch = "master", monkeypatch
         monkeypatch.setattr(_session, "Kernel", lambda netns: self.kernel)
         monkeypatch.setattr(_session._netlink, "loaded", lambda netns: True)
@@ -94,6 +94,9 @@ class Node:
     _vrrp_data = _checker_data
 
     def _reload(self, netns, context, name, checker, vrrp):
+        if self.ends_by_reload:
+            self.processes = None
+            raise IpvsError("it ended")
         self.done.append("reload")
         if self.fault and name != self.former:
             raise IpvsError(self.fault)

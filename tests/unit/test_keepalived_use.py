@@ -226,27 +226,17 @@ def test_the_way_back_where_it_was_not_running(node):
     assert not node.enabled and node.processes is None and "systemctl stop keepalived.service" in node.done
 
 
-def test_the_way_back_where_it_has_ended(node, monkeypatch):
+def test_the_way_back_where_it_has_ended(node):
     node.starts(services=services(FIRST))
-
-    def crash(*words):
-        node.processes = None
-        raise IpvsError("it ended")
-
-    monkeypatch.setattr(_daemon, "reload", crash)
+    node.ends_by_reload = True
     assert "and keepalived works by it" in node.fails(services=services(SECOND))
     assert node.processes == PROCESSES and node.loaded == node.former
 
 
-def test_what_cannot_be_put_back_is_said(node, monkeypatch):
+def test_what_cannot_be_put_back_is_said(node):
     node.starts(services=services(FIRST))
     node.booted = False
-
-    def crash(*words):
-        node.processes = None
-        raise IpvsError("it ended")
-
-    monkeypatch.setattr(_daemon, "reload", crash)
+    node.ends_by_reload = True
     with pytest.raises(IpvsError) as failure:
         node.manage(services=services(SECOND))
     assert failure.value.details["not_undone"] == ["keepalived has ended and could not be started again"] and failure.value.details["changed"]
@@ -504,7 +494,7 @@ def test_a_start_waits_for_the_first_result_of_every_check(node):
 def test_checks_without_a_result_are_told(node):
     node.states = believed(0, ran=False)
     node.manage(services=services(FIRST))
-    assert node.warnings == ["servers whose check has had no result so far: 1, and none came within the last 0 seconds; they get no connections until one passes"]
+    assert node.warnings == ["servers whose check has had no result yet: 1, and none came within 0 seconds; they get no connections until one passes"]
 
 
 def test_a_start_waits_as_long_as_the_number_of_unchecked_servers_falls(node):
@@ -543,12 +533,7 @@ def test_a_start_without_one_of_its_children(node, monkeypatch):
 
 def test_a_former_configuration_that_is_not_taken_up_again(node, monkeypatch):
     node.starts(services=services(FIRST))
-
-    def crash(*words):
-        node.processes = None
-        raise IpvsError("it ended")
-
-    monkeypatch.setattr(_daemon, "reload", crash)
+    node.ends_by_reload = True
     node.fault = "x"
     with pytest.raises(IpvsError) as failure:
         node.manage(services=services(SECOND))

@@ -139,7 +139,7 @@ def _start(desired, context):
     unchecked = _wait_for_checks(context)
     if unchecked:
         context.warn(
-            "servers whose check has had no result so far: %d, and none came within the last %d seconds; they get no connections until one passes"
+            "servers whose check has had no result yet: %d, and none came within %d seconds; they get no connections until one passes"
             % (unchecked, _daemon.PATIENCE)
         )
     return _daemon.find(None, context)
