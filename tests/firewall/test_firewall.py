@@ -134,7 +134,7 @@ def test_a_table_that_somebody_has_changed_is_replaced_and_theirs_stays(ipvs):
 
 def test_in_another_namespace(ipvs, site):
     options = {"marks": MARKS, "netns": site.client, "firewalld": True}
-    with pytest.raises(ModuleFailed, match="netns: .*: the boot restores .*: set persist to false"):
+    with pytest.raises(ModuleFailed, match="netns: .*: only the rules of the initial network namespace are restored at boot: set persist to false"):
         ipvs.module("ipvs_firewall", **options)
     assert ipvs.module("ipvs_firewall", persist=False, **options)["changed"]
     assert ours() == "" and not ipvs.module("ipvs_firewall", persist=False, **options)["changed"]

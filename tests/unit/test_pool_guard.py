@@ -268,8 +268,8 @@ def test_a_drain_is_noticed_while_somebody_fails(program):
     program.say(line(FIRST), line(SECOND))
     eventually(lambda: len(program.done) == 2)
     (program.root / FOURTH).write_text("-100000\n")
-    eventually(lambda: len(program.done) == 3)
-    assert program.done[2] == f"{SECOND} in"  # three are left, one of which may be out
+    # Three are left, one of which may be out. Where the first decision was not through yet, the other one is set once more.
+    eventually(lambda: program.done[2:] in ([f"{SECOND} in"], [f"{FIRST} out", f"{SECOND} in"]))
 
 
 def test_a_signal_ends_it(program):
