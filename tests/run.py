@@ -45,7 +45,8 @@ ENVIRONMENT = {
 FAST = ("unit", "lint", "roles", "kube-node", "integration", "integration-node")
 LONG: tuple[str, ...] = (
     "hostile-random", "controllers-other", "integration-other", *(f"integration-{suite}" for suite in NEWER), "integration-slow", "machines-slow", "firewall",
-    "kube-real", "lab-slow", "outside-other", "molecule-failover", "molecule-networkd", "molecule-networkmanager", "molecule-tun", "molecule-two_directors",
+    "distributions", "kube-real", "lab-slow", "outside-other", "molecule-failover", "molecule-networkd", "molecule-networkmanager", "molecule-tun",
+    "molecule-two_directors",
 )  # fmt: skip
 """Stages for which ``make test`` has no time."""
 RUNNING: set[int] = set()  # process groups
@@ -161,6 +162,7 @@ STAGES = [
     )),
     Stage("machines", "playbooks on whole machines", (pytest("machines", "-m", "not nft and not slow", "tests/machines"),)),
     Stage("machines-slow", "those that take long", (pytest("machines-slow", "-m", "slow", "tests/machines"),)),
+    Stage("distributions", "all roles on machines that look like other distributions", (pytest("distributions", "tests/distributions", python=(KUBE,)),)),
     *(
         Stage(
             f"molecule-{name}",
