@@ -7,7 +7,7 @@ Linux with IPVS and modules, each in the version of Debian 12 (Ubuntu: Debian 13
 Stand-ins are
 - the distribution: a Debian with its os-release and release files. Its C library, Python, paths of libraries and default settings are Debian's, and
   there is no SELinux. On what looks like Red Hat's, apt and dpkg are gone.
-- the packages: built here of Debian's programs, with the names and files of the public lists. ipvsadm.service is as Fedora writes it.
+- the packages: built here of Debian's programs, with the names and files of the public lists. ipvsadm.service runs what theirs runs.
 - the kernel: user-mode Linux, whose release has no distribution's suffix. Amazon's is 6.12, in a package name as those of its 6.12. Which package
   of Amazon's has IPVS is not verified: here it is kernel6.12-modules-extra, on Ubuntu linux-modules-extra; on Red Hat's the kernel has it.
 - cloud-init: the network manager's files come from the lab, with fixed addresses in place of DHCP.

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-3.0-or-later
 # rpms.sh ROOT DISTRIBUTION RELEASE: a dnf repository in ROOT with packages that have the names and the files that the public lists of Red Hat
-# Enterprise Linux 9 and Amazon Linux 2023 have. The programs in them are Debian's; ipvsadm.service is as Fedora writes it. Then apt and dpkg
+# Enterprise Linux 9 and Amazon Linux 2023 have. The programs in them are Debian's; ipvsadm.service runs what theirs runs. Then apt and dpkg
 # go, so that nothing but dnf can install anything.
 set -eu
 root=$1 distribution=$2 release=$3
