@@ -78,6 +78,7 @@ def machine(tmp_path, monkeypatch):
 def impatient(monkeypatch):
     """For what never comes."""
     monkeypatch.setattr(_daemon, "PATIENCE", 0.1)
+    monkeypatch.setattr(_daemon, "ANSWER_PATIENCE", 0.1)
 
 
 @pytest.fixture
@@ -196,7 +197,7 @@ class TestData:
             sleep(seconds)
             passed = time.monotonic() - begin
             TestEnd.state(machine, 11, "R", ticks=int(passed * 100) if works else 1)
-            if passed > 0.4:  # PATIENCE is 0.1
+            if passed > 0.4:  # ANSWER_PATIENCE is 0.1
                 machine.replace(11, "keepalived_check.data", "at last")
 
         monkeypatch.setattr(_daemon.time, "sleep", go_on)
@@ -205,6 +206,20 @@ class TestData:
         else:
             with pytest.raises(IpvsError, match="has not written"):
                 _daemon.checker_data(self.CHECKER)
+
+    def test_one_that_waits_for_the_journal_has_more_time_than_for_anything_else(self, machine, monkeypatch):
+        monkeypatch.setattr(_daemon, "PATIENCE", 0.1)
+        machine.process(11, 10, CHECKER)
+        TestEnd.state(machine, 11, "S", ticks=1)
+        begin, sleep = time.monotonic(), time.sleep
+
+        def go_on(seconds):
+            sleep(seconds)
+            if time.monotonic() - begin > 0.4:
+                machine.replace(11, "keepalived_check.data", "at last")
+
+        monkeypatch.setattr(_daemon.time, "sleep", go_on)
+        assert _daemon.checker_data(self.CHECKER) == "at last"
 
     @pytest.mark.usefixtures("impatient")
     def test_even_one_that_works_has_no_endless_time(self, machine, monkeypatch):

@@ -24,8 +24,11 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import Ipvs
 
 PROGRAM = "keepalived"
 PATIENCE = 30.0
-"""Seconds that a process has to write its data, or to take up a configuration. Those in which it works do not count: a start with ten thousand
-servers takes more, and a keepalived that hangs does nothing."""
+"""Seconds that processes have to start, or to end. Those in which they work do not count: a start with ten thousand servers takes more, and a
+keepalived that hangs does nothing."""
+ANSWER_PATIENCE = 120.0
+"""The same for taking up a configuration, and for writing their data. With thousands of servers they sleep for half a minute until the journal
+has taken what they say of each check."""
 LIMIT = 600.0
 """Seconds in all."""
 _WORKS = 0.1  # of a CPU: checks alone take less
@@ -124,7 +127,7 @@ def reload(netns, context, router_id, checker, vrrp):
     if not before:
         raise IpvsError("keepalived does not run, so it cannot load its configuration")
     os.kill(before.parent, signal.SIGHUP)
-    wait = Wait(_LOOK)
+    wait = Wait(_LOOK, ANSWER_PATIENCE)
     processes = before
     while True:
         known, processes = {None, *before, *processes}, find(netns, context)
@@ -137,7 +140,7 @@ def reload(netns, context, router_id, checker, vrrp):
         if wait.is_over(processes):
             raise IpvsError(
                 "keepalived (process %d) has not loaded its configuration within %d seconds and still uses the old one: "
-                "journalctl -u keepalived" % (before.parent, PATIENCE)
+                "journalctl -u keepalived" % (before.parent, ANSWER_PATIENCE)
             )
         wait.pause()
 
@@ -174,13 +177,14 @@ def end(processes):
 
 
 class Wait:
-    """For what processes have to do, as long as they work, and no longer than PATIENCE and LIMIT say.
+    """For what processes have to do, as long as they work, and no longer than LIMIT says.
 
-    ``pause``: seconds between two looks at it. It is longer where the look before it was: what keepalived knows of ten thousand servers takes
-    it seconds to write, and it does nothing else meanwhile.
+    ``pause``: seconds between two looks at it; ``patience``: seconds without work until it is over. A pause is as long as the look before it,
+    where that was longer: what keepalived knows of ten thousand servers takes it seconds to write, and it does nothing else meanwhile.
     """
 
-    def __init__(self, pause):
+    def __init__(self, pause, patience=None):
+        self.patience = PATIENCE if patience is None else patience
         self.begin = self.last = self.paused = time.monotonic()
         self.idle, self.used = 0.0, None
         self.least = pause
@@ -194,10 +198,10 @@ class Wait:
         idle = self.idle + (window if used - self.used < _WORKS * window else 0)
         if window > 1:
             self.idle, self.last, self.used = idle, now, used
-        return idle > PATIENCE or now - self.begin > LIMIT
+        return idle > self.patience or now - self.begin > LIMIT
 
     def has_moved(self):
-        """PATIENCE begins anew."""
+        """The patience begins anew."""
         self.idle, self.last = 0.0, time.monotonic()
 
     def pause(self):
@@ -293,7 +297,7 @@ def _data(pid, name):
     if text is None:
         raise IpvsError(
             "keepalived (process %d) was asked for its data and has not written %s within %d seconds. It hangs, or its configuration gives "
-            "the file another name (data_use_instance, state_dump_file)." % (pid, path, PATIENCE)
+            "the file another name (data_use_instance, state_dump_file)." % (pid, path, ANSWER_PATIENCE)
         )
     return text
 
@@ -302,7 +306,7 @@ def _written(pid, place, path):
     """What the process writes into this file when it is asked, or None. Raises FileNotFoundError or ProcessLookupError where it ends."""
     before = _file(path)
     now = due = time.monotonic()
-    wait = Wait(_PAUSE)
+    wait = Wait(_PAUSE, ANSWER_PATIENCE)
     while not wait.is_over([pid]):
         file = _file(path)
         if now >= due and file in (before, None):  # one that is writing would write all of it again, and with thousands of servers never be done
