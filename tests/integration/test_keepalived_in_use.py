@@ -91,7 +91,7 @@ def test_a_process_that_ends_over_it(director, monkeypatch):
 
 def test_one_that_does_not_take_it_up(director, monkeypatch, tmp_path):
     director.start(web())
-    monkeypatch.setattr(_daemon, "PATIENCE", 2)
+    monkeypatch.setattr(_daemon, "ANSWER_PATIENCE", 2)
     other = director.path = tmp_path / "other.conf"
     message = director.fails(web(ADDRESSES))
     assert "has not loaded its configuration" in message and not other.exists()
