@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import threading
+from abc import ABC, abstractmethod
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, urlsplit
 
@@ -17,7 +18,7 @@ class Error(Exception):
         self.status, self.body, self.headers = status, body, headers or {}
 
 
-class JsonServer:
+class JsonServer(ABC):
     """Serves ``answer`` of a subclass on a free port of 127.0.0.1. Use as a context manager.
 
     ``requests``: (method, path, query, body) of each request, in order.
@@ -29,9 +30,9 @@ class JsonServer:
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
 
+    @abstractmethod
     def answer(self, method: str, path: str, query: dict, body: dict, headers) -> dict:
         """The body of the answer to one request. Raises Error."""
-        raise NotImplementedError
 
     def writes(self) -> list[tuple[str, str]]:
         """What was changed or asked to be: (method, path) of all requests that are no reads and no dry runs."""

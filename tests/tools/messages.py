@@ -16,7 +16,6 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 WARNINGS = {"warn", "warning", "display_warning"}
-INTERNAL = {"NotImplementedError", "SystemExit", "StopIteration"}
 
 
 class Message(NamedTuple):
@@ -44,7 +43,7 @@ def texts(node: ast.expr) -> list[str]:
 
 def said(node: ast.AST) -> Iterator[tuple[str, ast.Call]]:
     """Whether a statement or an expression says something to the user: the kind, and the call with the text."""
-    if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and name(node.exc) not in INTERNAL:
+    if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
         yield "error", node.exc
     if isinstance(node, ast.Call) and name(node) in WARNINGS:
         yield "warning", node
