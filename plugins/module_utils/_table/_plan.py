@@ -6,6 +6,7 @@
 
 Order never opens a gap: new services come first, then what changes services that are in use, then the removals, and each of
 these stages begins only when the one before it has succeeded. What keeps its identity is edited, never deleted and made again.
+Services are removed in the order of ``service_order``: the kernel lists them in any order.
 """
 
 from __future__ import annotations
@@ -162,10 +163,10 @@ def plan_present(current, wanted, prune_servers=None, prune_services=None, path=
                     removals.append(Operation(DELETE_SERVER, ident, servers.pop(server_ident), None))
         after[ident] = _model.Entry(service, servers)
     if prune_services is not None:
-        for ident, entry in current.items():
-            if ident not in wanted and prune_services(ident):
-                before[ident] = entry
-                removals.append(Operation(DELETE_SERVICE, ident, entry, None))
+        gone = [ident for ident in current if ident not in wanted and prune_services(ident)]
+        for ident in sorted(gone, key=_model.service_order):
+            before[ident] = current[ident]
+            removals.append(Operation(DELETE_SERVICE, ident, current[ident], None))
     return Plan(tuple(creations + edits + removals), before, after)
 
 
@@ -232,7 +233,7 @@ def plan_zero(statistics, everything=False):
     counted = {}
     for ident, (counters, servers) in statistics.items():
         counted[ident] = sum(any(each[:5]) for each in [counters] + [use[1] for use in servers.values()])
-    idents = [ident for ident, number in counted.items() if number]
+    idents = sorted((ident for ident, number in counted.items() if number), key=_model.service_order)
     if everything and idents:
         idents = [None]
     return Plan(tuple(Operation(ZERO, ident, None, None) for ident in idents), sum(counted.values()), 0)
