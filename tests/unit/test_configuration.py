@@ -41,6 +41,7 @@ virtual_server 203.0.113.80 80 {
     lvs_sched wlc
     alpha
     inhibit_on_failure
+    warmup 1
     real_server 198.51.100.11 8080 {
         weight 2
         lvs_method NAT
@@ -54,7 +55,6 @@ virtual_server 203.0.113.80 80 {
             retry 1
             delay_before_retry 1
             delay_loop 2
-            warmup 1
             url {
                 path /
             }
@@ -73,7 +73,6 @@ virtual_server 203.0.113.80 80 {
             retry 1
             delay_before_retry 1
             delay_loop 2
-            warmup 1
             url {
                 path /
             }
@@ -112,11 +111,11 @@ def test_the_order_of_a_list_does_not_matter():
         ({"persistence_timeout": 60, "persistence_engine": "sip"}, ["persistence_timeout 60", "persistence_engine sip", "alpha"]),
         ({"protocol": "udp", "one_packet": True}, ["protocol UDP", "lvs_sched wlc", "ops", "alpha"]),
         ({"protocol": "sctp"}, ["protocol SCTP"]),
-        ({"quorum": 1}, ["inhibit_on_failure", "real_server 198.51.100.11 80 {"]),
-        ({"max_unhealthy": 100}, ["inhibit_on_failure", "real_server 198.51.100.11 80 {"]),
+        ({"quorum": 1}, ["inhibit_on_failure", "warmup 1", "real_server 198.51.100.11 80 {"]),
+        ({"max_unhealthy": 100}, ["inhibit_on_failure", "warmup 1", "real_server 198.51.100.11 80 {"]),
         (
             {"sorry_server": {"address": "198.51.100.99", "port": 81, "forward_method": "nat"}},
-            ["inhibit_on_failure", "sorry_server 198.51.100.99 81", "sorry_server_lvs_method NAT", "real_server 198.51.100.11 80 {"],
+            ["inhibit_on_failure", "warmup 1", "sorry_server 198.51.100.99 81", "sorry_server_lvs_method NAT", "real_server 198.51.100.11 80 {"],
         ),
         ({"port": 0, "persistence_timeout": 1, "check": {"type": "none"}}, ["virtual_server 203.0.113.80 {", "protocol TCP"]),
     ],
@@ -154,11 +153,11 @@ def test_what_names_a_service(ident, expected):
         ({"forward_method": "tun", "tunnel_type": "gue", "tunnel_port": 6080, "tunnel_checksum": "remcsum"}, ["lvs_method TUN type gue port 6080 remcsum"]),
         ({"check": {"type": "none"}}, ["track_file 198.51.100.12", "weight 1", "}", "}"]),
         ({"check": {"interval": 0.25, "timeout": 10, "retries": 0, "delay": 0}},
-         ["TCP_CHECK {", "connect_port 80", "connect_timeout 10", "retry 0", "delay_before_retry 0", "delay_loop 0.25", "warmup 0.25", "}"]),
+         ["TCP_CHECK {", "connect_port 80", "connect_timeout 10", "retry 0", "delay_before_retry 0", "delay_loop 0.25", "}"]),
         ({"check": {"type": "https", "host": "a.example.com"}}, ["SSL_GET {"]),
         ({"check": {"type": "https", "host": "a.example.com"}}, ["enable_sni", "url {", "path /", "virtualhost a.example.com", "}"]),
-        ({"check": {"type": "https"}}, ["warmup 1", "url {"]),
-        ({"check": {"type": "http", "host": "a.example.com"}}, ["warmup 1", "url {", "path /", "virtualhost a.example.com"]),
+        ({"check": {"type": "https"}}, ["delay_loop 2", "url {"]),
+        ({"check": {"type": "http", "host": "a.example.com"}}, ["delay_loop 2", "url {", "path /", "virtualhost a.example.com"]),
         (
             {"check": {"type": "http", "path": "/a", "status": [200, "300-399"], "digest": "A" * 32, "text": REGEX}},
             ["path /a", "status_code 200 300-399", "digest " + "a" * 32, r"""regex "a\042b{2}\\d+\044 #!x\\\\ [^'%] (?i:ok|fine)?" """.strip(), "}"],
@@ -170,7 +169,7 @@ def test_what_names_a_service(ident, expected):
         (
             {"check": {"type": "script", "command": "/bin/a 'b c' '' -d", "timeout": 5}},
             ["MISC_CHECK {", "misc_path \"/bin/a 'b c' '' -d\"", "user keepalived_script", "misc_timeout 5", "retry 1",
-             "delay_before_retry 1", "delay_loop 2", "warmup 1", "}"],
+             "delay_before_retry 1", "delay_loop 2", "}"],
         ),
     ],
 )  # fmt: skip
@@ -178,6 +177,13 @@ def test_a_server(server, expected):
     text = lines([service({"address": "198.51.100.11", "check": {"type": "none"}}, {"address": "198.51.100.12", **server})])
     start = max(index for index in range(len(text)) if text[index : index + 1] == expected[:1])
     assert text[start : start + len(expected)] == expected
+
+
+@pytest.mark.parametrize(("checks", "expected"), [(0, 1), (1999, 1), (2000, 2), (10_000, 10)])
+def test_first_checks_are_spread_where_there_are_many(checks, expected):
+    """Ten thousand in one second are more than the servers that are checked can accept."""
+    servers = [{"address": f"2001:db8::{each:x}"} for each in range(1, checks + 1)] + [{"address": "2001:db8:1::1", "check": {"type": "none"}}]
+    assert [line for line in lines([service(*servers, address="2001:db8:1::80")]) if line.startswith("warmup")] == [f"warmup {expected}"]
 
 
 def test_the_largest_share_that_may_be_unhealthy():

@@ -26,7 +26,7 @@ _FLAGS = {"fallback": "flag-1", "port": "flag-2", "flag_3": "flag-3"}
 _NAMED_FLAGS = ("sh", "mh")  # whose flags have names of their own
 _FORWARD = {"nat": "NAT", "dr": "DR", "tun": "TUN"}
 _TUNNEL_CHECKSUMS = {"none": "nocsum", "csum": "csum", "remcsum": "remcsum"}
-_WARMUP = 1  # seconds; keepalived would spread the first checks, until which a server gets no connections, over a whole interval
+_FIRST_CHECKS = 1000  # in a second
 _SCRIPT_USER = "keepalived_script"
 _INDENT = "    "
 
@@ -49,8 +49,9 @@ def configuration(services, failover=None, version=_version.OLDEST, path="servic
     if failover:
         lines += _render(_vrrp(failover))
     lines += _track_files({server.address for pool in pools.values() for server in pool.checks})
+    warmup = _warmup(pools.values())
     for ident in sorted(entries, key=_model.service_order):
-        lines += _render([_virtual_server(entries[ident], pools[ident])])
+        lines += _render([_virtual_server(entries[ident], pools[ident], warmup)])
     return HEADER + "".join(lines)
 
 
@@ -193,7 +194,16 @@ def _instance(instance):
 # services
 
 
-def _virtual_server(entry, pool):
+def _warmup(pools):
+    """Over how many seconds the first checks after a start or reload are spread, until which a new server gets no connections.
+
+    keepalived would take a whole interval. All at once would be too many connections for the servers of a long list.
+    """
+    checks = sum(check.type != "none" for pool in pools for check in pool.checks.values())
+    return max(1, checks // _FIRST_CHECKS)
+
+
+def _virtual_server(entry, pool, warmup):
     service, servers = entry
     ident = service.id
     name = "fwmark %d" % ident.fwmark if ident.fwmark else _endpoint(ident)
@@ -212,7 +222,7 @@ def _virtual_server(entry, pool):
         lines.append("persistence_engine %s" % service.persistence_engine)
     if service.one_packet:
         lines.append("ops")
-    lines += ["alpha", "inhibit_on_failure"]
+    lines += ["alpha", "inhibit_on_failure", "warmup %d" % warmup]
     if pool.quorum > 1:
         lines.append("quorum %d" % pool.quorum)
     if pool.guarded:
@@ -266,7 +276,6 @@ def _times(check, timeout="connect_timeout"):
         "retry %d" % check.retries,
         "delay_before_retry %s" % _number(check.delay),
         "delay_loop %s" % _number(check.interval),
-        "warmup %s" % _number(min(check.interval, _WARMUP)),
     ]
 
 
