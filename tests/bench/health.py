@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 PLAYBOOKS = Path(__file__).parent / "playbooks"
 ECHO = (ROOT / "tests/machines/echo.py").read_text()
 WAYS = {"this collection": "health_ours.yml", "template, restart": "health_template.yml"}
-VIP, SERVERS, INTERVAL, CHECKED_FOR = "203.0.113.80", 10, 60, 120
+VIP, PORT, SERVERS, INTERVAL, CHECKED_FOR = "203.0.113.80", 1000, 10, 60, 120
 LOADED = 5
 REAL = f"""
 set -eu
@@ -32,7 +32,7 @@ for last in $(seq 100 {100 + SERVERS}); do ip address add 198.51.100.$last/32 de
 cat >/srv/echo.py <<'END'
 {ECHO}
 END
-systemd-run -q --unit=echo python3 /srv/echo.py 0.0.0.0 8080
+systemd-run -q --unit=echo -p LimitNOFILE=65536 python3 /srv/echo.py 0.0.0.0 {PORT} {PORT + 1999}
 """
 DIRECTOR = f"""
 set -eu
@@ -46,9 +46,16 @@ FRESH = "systemctl stop keepalived; ipvsadm -C; rm -rf /etc/keepalived /etc/syst
 
 
 def services(number):
+    """Each has a port of its own on the servers: with NAT, a server could not tell apart a client's connections from one port to two services."""
     check = {"type": "tcp", "interval": INTERVAL, "timeout": 5}
-    servers = [{"address": f"198.51.100.{100 + each}", "port": 8080, "forward_method": "nat", "weight": 1} for each in range(SERVERS)]
-    return [{"address": VIP, "port": 1000 + each, "scheduler": "wrr", "check": check, "servers": list(servers)} for each in range(number)]
+    return [
+        {"address": VIP, "port": port, "scheduler": "wrr", "check": check, "servers": [server(each, port) for each in range(SERVERS)]}
+        for port in range(PORT, PORT + number)
+    ]
+
+
+def server(number, port):
+    return {"address": f"198.51.100.{100 + number}", "port": port, "forward_method": "nat", "weight": 1}
 
 
 class Taken(NamedTuple):
@@ -116,14 +123,14 @@ def measure(director, way, number):
     director.wait(number * SERVERS)
     end = director.scratch / "end"
     end.unlink(missing_ok=True)
-    places = [f"{VIP}:{1000 + each * number // LOADED}" for each in range(LOADED)]
+    places = [f"{VIP}:{PORT + each * number // LOADED}" for each in range(LOADED)]
     command = director.lab.exec_command([sys.executable, str(ROOT / "tests/machines/load.py"), str(end), *places])
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as load:
         try:
             if load.stdout.readline() != "ready\n":
                 raise RuntimeError("no service answers")
             nothing = director.apply(way, wanted)
-            wanted[number // 2]["servers"].append({**wanted[0]["servers"][0], "address": f"198.51.100.{100 + SERVERS}"})
+            wanted[number // 2]["servers"].append(server(SERVERS, wanted[number // 2]["port"]))
             one_more = director.apply(way, wanted)
             director.wait(number * SERVERS + 1)
         finally:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""echo.py ADDRESS PORT: answer each line with the same line, what load.py asks."""
+"""echo.py ADDRESS PORT [LAST]: answer each line with the same line, what load.py asks; on all ports from PORT to LAST."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ async def serve(reader, writer):
 
 
 async def main():
-    await (await asyncio.start_server(serve, sys.argv[1], int(sys.argv[2]), backlog=1000)).serve_forever()
+    address, first, last = sys.argv[1], int(sys.argv[2]), int(sys.argv[-1])
+    servers = [await asyncio.start_server(serve, address, port, backlog=4096) for port in range(first, last + 1)]
+    await asyncio.gather(*(server.serve_forever() for server in servers))
 
 
 if __name__ == "__main__":
