@@ -13,6 +13,7 @@ import pytest
 
 from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import (
     _daemon,
+    _election,
     _generation,
     _guard_files,
     _pool_guard,
@@ -168,10 +169,12 @@ def test_the_program_that_holds_a_share(node, monkeypatch):
     assert not program.exists() and not settings.exists() and not record.exists()
 
 
-def test_where_keepalived_starts_no_program(tmp_path, monkeypatch):
-    monkeypatch.setattr(_guard_files.os, "stat", lambda path: os.stat_result((0o40775 if path == "/usr/local" else 0o40755, 0, 0, 0, 0, 50, 0, 0, 0, 0)))
+def test_where_keepalived_starts_no_program(monkeypatch):
     monkeypatch.setattr(_guard_files._programs, "find", lambda name: "/sbin/" + name)
-    assert _guard_files._problem() == "keepalived starts no program below /usr/local, which others than root may write; run chmod go-w /usr/local"
+    with monkeypatch.context() as patched:
+        patched.setattr(_guard_files.os, "stat", lambda path: os.stat_result((0o40775 if path == "/usr/local" else 0o40755, 0, 0, 0, 0, 50, 0, 0, 0, 0)))
+        problem = _guard_files._problem()
+    assert problem == "keepalived starts no program below /usr/local, which others than root may write; run chmod go-w /usr/local"
     monkeypatch.setattr(_guard_files._programs, "find", lambda name: None)
     assert "install the package ipvsadm" in _guard_files._problem()
 
@@ -399,6 +402,16 @@ def test_a_server_that_was_drained_before_stays_drained(node):
     (node.root / "drained.json").write_text(json.dumps([place]))
     node.starts(services=services(FIRST, SECOND))
     assert [(node.folder / address).read_text() for address in (FIRST, SECOND)] == [_drain_files.text(True), _drain_files.text(False)]
+
+
+def test_a_fault_that_was_there_before_a_change(node, monkeypatch):
+    """The change is not to blame for it and stays; the error says that VRRP does not work."""
+    node.starts(services=services(FIRST), failover=FAILOVER)
+    node.vrrp = "fault"
+    monkeypatch.setattr(_election, "_MARGIN", -4)  # no time to recover
+    with pytest.raises(IpvsError, match="VRRP does not work: front on eth0 is in state fault"):
+        node.manage(services=services(SECOND), failover=FAILOVER)
+    assert node.loaded == node.named() != node.former and f"real_server {SECOND} 80" in node.path.read_text()
 
 
 def test_giving_up_vrrp(node):

@@ -95,6 +95,14 @@ def test_debians_own_service_is_switched_on_and_guarded(director):
     director.again()
 
 
+@pytest.mark.parametrize(("settings", "after"), [("", 'AUTO="true"\n'), ('DAEMON="none"', 'DAEMON="none"\nAUTO="true"\n')])
+def test_settings_without_the_line_get_one(director, settings, after):
+    director.put(DEBIAN.settings, settings)
+    director.task()
+    assert director.text(DEBIAN.settings) == after
+    director.again()
+
+
 def test_only_what_differs_is_named_and_written(director):
     director.task()
     director.put(DEBIAN.settings, OFF)
