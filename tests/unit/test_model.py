@@ -37,6 +37,16 @@ def test_a_name_of_a_network_namespace_that_leaves_its_folder(name):
         pass
 
 
+def test_a_network_namespace_that_is_not_there(tmp_path, monkeypatch):
+    monkeypatch.setattr(_netns, "_RUN", str(tmp_path / "netns"))
+    for names, shown in (([], "none"), (["green", "blue"], "blue, green")):
+        for name in names:
+            (tmp_path / "netns").mkdir(exist_ok=True)
+            (tmp_path / "netns" / name).touch()
+        with pytest.raises(OptionError, match=rf"No such file or directory; give a name that 'ip netns list' shows \(here: {shown}\) or"), _netns.inside("red"):
+            pass
+
+
 @pytest.mark.parametrize(("option", "number"), [("port", -1), ("port", 65536), ("fwmark", 0), ("fwmark", 2**32)])
 def test_numbers_that_no_service_has(option, number):
     with pytest.raises(OptionError) as error:

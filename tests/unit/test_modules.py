@@ -52,6 +52,13 @@ def test_load_and_list(node):
     assert not node.warnings
 
 
+def test_what_this_kernel_lacks_gives_its_place_in_the_file_to_what_it_has(node):
+    """After an upgrade of the kernel; what the file says of other modules stays."""
+    node.path.write_text("# mine\nnf_conntrack_ipv4\ntunnel4\n")
+    node.task(names=[["nf_conntrack_ipv4", "nf_conntrack"]])
+    assert node.path.read_text() == "# mine\nnf_conntrack\ntunnel4\n"
+
+
 def test_neither_load_nor_persist_only_checks(node):
     answer = node.task(schedulers=["rr"], load=False, persist=False)
     assert (answer.changed, node.runs, node.path.exists()) == (False, [], False)
