@@ -44,7 +44,7 @@ def test_only_what_was_saved_goes(ipvs, file):
     file.write_text(_saved.HEADER + RULES.replace("-A -f 9 -s rr\n", ""))
     done = ipvs.twice("ipvs_table", **DESIRED, prune_saved=True)
     assert [command.split(" ", 1)[1] for command in done["commands"]][-3:] == [
-        "-d -t 203.0.113.80:80 -r 198.51.100.11:80", "-D -f 7 -6", "-D -t [2001:db8::80]:80",
+        "-d -t 203.0.113.80:80 -r 198.51.100.11:80", "-D -t [2001:db8::80]:80", "-D -f 7 -6",
     ]  # fmt: skip
     assert [line for line in ipvs.saved() if line.startswith("-A")] == ["-A -f 9 -s rr", "-A -t 203.0.113.80:80 -s rr"]
 
