@@ -374,6 +374,11 @@ def web(method, address="198.51.100.12", **named):
     return {"address": "203.0.113.80", "port": 80, **named, "servers": [{"address": address, "forward_method": method}]}
 
 
+def test_a_node_that_is_no_real_server_is_left_alone(real_server, host):
+    for options in ({"state": "absent"}, {"services": [web("dr", "198.51.100.99")]}):
+        assert not real_server.task(**options).changed and (host.done, host.files, host.network.done) == ([], {}, [])
+
+
 def test_a_real_server_by_direct_routing(real_server, host):
     foretold = real_server.task(check=True, services=[web("dr"), web("dr", address="198.51.100.13", port=81)])
     assert host.files == {} and (real_server.settings / "all/arp_ignore").read_text() == "0\n"
