@@ -112,6 +112,15 @@ def test_lines_come_with_files_and_a_unit(host):
     host.again(SYSCTL, VIP)
 
 
+def test_a_unit_that_has_changed_is_enabled_again(host):
+    """It may be wanted by something else now."""
+    host.have(VIP)
+    host.put(UNIT, host.text(UNIT) + "# of a former version\n")
+    assert host.have(VIP) == [f"{UNIT} is not as it should be"]
+    assert host.done == ["systemctl daemon-reload", "systemctl enable ipvs-x.service"]
+    host.again(VIP)
+
+
 def test_only_what_is_new_comes_and_what_is_not_wanted_goes(host):
     host.have(VIP, RULE)
     assert host.have(OTHER, RULE) == [f"{VIP} is no longer needed", f"{OTHER} is missing", "/etc/ipvs-x.conf is not as it should be"]

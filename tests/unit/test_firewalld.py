@@ -61,6 +61,13 @@ def place(tmp_path, monkeypatch):
     return str(tmp_path / "lib/firewalld.json")
 
 
+def test_whether_it_runs(monkeypatch):
+    for path, status, runs in (("/usr/bin/firewall-cmd", 0, True), ("/usr/bin/firewall-cmd", 252, False), (None, 0, False)):
+        monkeypatch.setattr(_firewalld._programs, "find", lambda name, path=path: path)
+        context = Context(False, True, None, lambda words, status=status: (status if words == ["/usr/bin/firewall-cmd", "--state"] else 1, "", ""), None)
+        assert _firewalld.running(context) is runs
+
+
 def context_of(firewalld):
     return Context(False, True, lambda text: None, firewalld, plain_files.write_files)
 

@@ -66,6 +66,12 @@ def test_there_and_back(director):
     assert (back.changed, back.values["master"], director.path.read_text()) == (True, True, "0\n")
 
 
+def test_it_looks_again_until_another_has_taken_over(director, monkeypatch):
+    director.reads, looks = False, []
+    monkeypatch.setattr(_handover_task.time, "sleep", lambda seconds: looks.append(setattr(director, "reads", len(looks) == 2)))
+    assert director.run("lowered", wait_for="backup").values["master"] is False and len(looks) == 3
+
+
 def test_where_nobody_takes_over_the_file_is_put_back(director):
     director.follows = False
     expected = r"has not become backup within 0.01 seconds: front is master, back is master\. .*handover is as it was before"

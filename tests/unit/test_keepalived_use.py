@@ -108,6 +108,17 @@ def test_what_keepalived_does_not_take(node):
         node.manage(check=True, services=services(SECOND))
 
 
+def test_a_configuration_with_a_command_ends_the_test_of_an_old_keepalived(node):
+    listed = services(SECOND, check={"type": "script", "command": "/bin/true"})
+    node.problems = ["exit status -15"]
+    assert node.manage(services=services(FIRST, check={"type": "script", "command": "/bin/true"})).changed
+    assert "exit status -15" in node.fails(services=services(SECOND))
+    node.problems = ["exit status 143", "(PATH: Line 3) wrong"]
+    assert node.fails(services=listed).endswith("nothing was changed: (the configuration: Line 3) wrong")
+    node.version, node.problems = "2.3.3", ["exit status 143"]
+    assert "exit status 143" in node.fails(services=listed)
+
+
 def test_a_file_of_others(node):
     node.path.write_text(THEIRS)
     assert "set replace=true" in node.fails(services=services(FIRST))

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.lvs.ipvs.plugins.filter.kube_proxy_config import FilterModule
+from ansible_collections.lvs.ipvs.plugins.filter.kube_proxy_config import FilterModule, _same
 from tests.unit.kube_proxy_texts import EKS, HEAD, KUBEADM
 
 edit = FilterModule().filters()["kube_proxy_config"]
@@ -167,3 +167,13 @@ def test_the_input_has_to_be_text():
 def test_a_byte_order_mark_in_the_middle_is_refused(mark):
     with pytest.raises(AnsibleFilterError, match="line 2 has a byte order mark"):
         edit(f"apiVersion: kubeproxy.config.k8s.io/v1alpha1\nmetricsBindAddress: {mark}\nkind: KubeProxyConfiguration\n", mode="ipvs")
+
+
+@pytest.mark.parametrize(
+    ("edited", "same"),
+    [(["203.0.113.0/24", "2001:db8::/32"], True), (["2001:db8::/32"], False), ([], False), (None, False), ("203.0.113.0/24", False)],
+)
+def test_the_text_that_was_edited_is_read_again_and_compared(edited, same):
+    expected = {"mode": "ipvs", "ipvs": {"excludeCIDRs": ["2001:db8::/32", "203.0.113.0/24"]}}
+    assert _same({"mode": "ipvs", "ipvs": {"excludeCIDRs": edited}}, expected) is same
+    assert _same(expected, {"mode": "ipvs", "ipvs": {"excludeCIDRs": edited}}) is same

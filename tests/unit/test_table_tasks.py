@@ -85,6 +85,19 @@ def test_the_saved_table_is_of_one_namespace(node):
         node.check(_table_tasks.manage_table, **PURGE, netns="blue")
 
 
+@pytest.mark.parametrize(
+    ("rules", "hint"),
+    [
+        ("-C\n", "-C is not supported here; .*set prune"),
+        ("--set 900 120 300\n", "ipvs_timeouts"),
+        ("--start-daemon master --mcast-interface eth0\n", "ipvs_sync_daemon"),
+    ],
+)
+def test_rules_that_say_more_than_what_is_to_be_there(node, rules, hint):
+    with pytest.raises(OptionError, match=rf"\Arules: .*{hint}"):
+        table(node, rules=rules + "-A -f 7 -s rr\n")
+
+
 def test_an_empty_list_is_not_meant_unless_it_is_said(node):
     with pytest.raises(OptionError, match=r"services: \[\]: no service is listed, and prune_saved would remove 2 services .*allow_empty"):
         node.check(_table_tasks.manage_table, services=[], prune_saved=True)

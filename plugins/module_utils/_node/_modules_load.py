@@ -13,11 +13,8 @@ HEADER = "# Kernel modules to load at boot, see modules-load.d(5).\n# Made by th
 
 def names_in(text):
     """The modules that a file of modules-load.d lists, in order; none where ``text`` is None."""
-    return [normal(line.strip()) for line in (text or "").splitlines() if _is_entry(line)]
-
-
-def _is_entry(line):
-    return bool(line.strip()) and line.strip()[0] not in "#;"
+    lines = [line.strip() for line in (text or "").splitlines()]
+    return [normal(line) for line in lines if line and line[0] not in "#;"]
 
 
 def with_modules(text, wanted, outdated):
@@ -30,7 +27,7 @@ def with_modules(text, wanted, outdated):
     listed = set(names_in(text))
     result = []
     for line in lines:
-        successor = outdated.get(normal(line.strip())) if _is_entry(line) else None
+        successor = outdated.get(normal(line.strip()))
         if successor is None:
             result.append(line)
         elif successor not in listed:
@@ -43,7 +40,7 @@ def with_modules(text, wanted, outdated):
 def without_modules(text, unwanted):
     """``text`` without the modules of ``unwanted``; None where nothing but our own header would be left, or no file is there."""
     lines = (text or "").splitlines()
-    rest = [line for line in lines if not (_is_entry(line) and normal(line.strip()) in unwanted)]
+    rest = [line for line in lines if normal(line.strip()) not in unwanted]
     if rest == lines:
         return text
     return None if rest == HEADER.splitlines() else "".join(line + "\n" for line in rest)
