@@ -49,7 +49,8 @@ def table(results: Path) -> str:
     for each in controllers:
         pythons.setdefault(each["ansible-core"], set()).add(each["python"].rpartition(".")[0])
     cores = [f"{core} (Python {' and '.join(by_number(pythons[core]))})" for core in by_number(pythons)]
-    rows = {"ansible-core": cores, "pyroute2": by_number(each["pyroute2"] for each in nodes), "Linux": by_number(each["kernel"] for each in nodes)}
+    kernels = by_number(each["kernel"].partition("-")[0] for each in nodes)
+    rows = {"ansible-core": cores, "pyroute2": by_number(each["pyroute2"] for each in nodes), "Linux": kernels}
     lines = ["| | the tests have run with |", "|---|---|", *(f"| {name} | {', '.join(versions)} |" for name, versions in rows.items())]
     return "\n".join(lines) + "\n"
 

@@ -35,11 +35,12 @@ def test_the_table_has_each_version_once_in_the_order_of_their_numbers(report):
     report("sid-ansible-core-2.21.5", core="2.21.5", python="3.14")
     report("trixie-ansible-core-2.21.5", core="2.21.5", python="3.9")
     report("integration-0.6.13", pyroute2="0.6.13")
+    report("firewall", kernel="6.1.11-nft")  # of our own making
     made = versions.table(report("integration-sid", kernel="6.1.10"))
     assert made.splitlines()[2:] == [
         "| ansible-core | 2.17.14 (Python 3.11), 2.19.14 (Python 3.11), 2.21.5 (Python 3.9 and 3.14) |",
         "| pyroute2 | 0.6.13, 0.9.7 |",
-        "| Linux | 6.1.9, 6.1.10 |",
+        "| Linux | 6.1.9, 6.1.10, 6.1.11 |",
     ]
 
 
