@@ -76,6 +76,6 @@ def node_with_ipvs(root):
     node.kernel(
         loadable=[IPVS + "ip_vs.ko", IPVS + "ip_vs_rr.ko.xz", IPVS + "ip_vs_wrr.ko.zst", IPVS + "ip-vs-odd.ko.gz", "kernel/net/netfilter/nf_conntrack.ko"],
         builtin=["kernel/net/ipv4/tunnel4.ko"],
-        aliases="# Aliases extracted from modules themselves.\nalias ip_conntrack nf_conntrack\nalias pci:v00008086d* e1000\n",
+        aliases="# Aliases extracted from modules themselves.\n# alias_off nf_conntrack\nalias ip_conntrack nf_conntrack\nalias pci:v00008086d* e1000\n",
     )
     return node

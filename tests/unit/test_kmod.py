@@ -30,6 +30,7 @@ def node(tmp_path):
         ("ipv6", "loaded"),
         ("tunnel4", "builtin"),
         ("ip_vs_foo", "missing"),
+        ("alias_off", "missing"),
         ("libcrc32c", "missing"),
     ],
 )

@@ -6,9 +6,10 @@ from __future__ import annotations
 import pytest
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.lvs.ipvs.plugins.filter.kube_proxy_answer import kube_proxy_answer
+from ansible_collections.lvs.ipvs.plugins.filter.kube_proxy_answer import FilterModule
 from ansible_collections.lvs.ipvs.plugins.filter.kube_proxy_scheduler import kube_proxy_scheduler
 
+kube_proxy_answer = FilterModule().filters()["kube_proxy_answer"]
 KERNEL = "6.1.0-18-amd64"
 
 
@@ -21,6 +22,7 @@ KERNEL = "6.1.0-18-amd64"
         ("kind: KubeProxyConfiguration\n", "rr"),
         ("kind: Other\nipvs: {scheduler: sh}\n---\nkind: KubeProxyConfiguration\nipvs: {scheduler: nq}\n", "nq"),
         ('{"mode": "ipvs", "ipvs": {"scheduler": "sed"}}', "sed"),
+        ("- a list\n---\nipvs: {scheduler: lc}\n", "lc"),
         ("", "rr"),
     ],
 )

@@ -177,3 +177,4 @@ def test_the_text_that_was_edited_is_read_again_and_compared(edited, same):
     expected = {"mode": "ipvs", "ipvs": {"excludeCIDRs": ["2001:db8::/32", "203.0.113.0/24"]}}
     assert _same({"mode": "ipvs", "ipvs": {"excludeCIDRs": edited}}, expected) is same
     assert _same(expected, {"mode": "ipvs", "ipvs": {"excludeCIDRs": edited}}) is same
+    assert not _same({"nodePortAddresses": ["203.0.113.0/24"]}, {"nodePortAddresses": edited})

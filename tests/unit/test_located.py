@@ -17,6 +17,7 @@ class Node:
 
     def addresses(self):
         texts = [("198.51.100.11", 24, "eth0"), ("203.0.113.11", 24, "eth1"), ("203.0.113.80", 32, "eth1"), ("203.0.113.80", 32, "lo")]
+        texts.append(("2001:db8::11", 64, "eth1"))
         return [Address(*each, 0) for each in texts]
 
     def interfaces(self):
@@ -36,6 +37,7 @@ def where(places):
 
 def test_all_of_them():
     found = located(source_address="198.51.100.11", gateways=["198.51.100.1"])
+    assert located(source_address="2001:DB8:0:0::11")["interface"] == "eth1"
     assert found["interface"] == "eth0"
     assert where(found["addresses"]) == {"203.0.113.80": "eth1", "2001:db8:0:f::80": "eth1"}
     assert where(found["gateways"]) == {"198.51.100.1": "eth0"}  # no route leads there: the interface of VRRP

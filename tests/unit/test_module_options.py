@@ -209,3 +209,11 @@ def test_a_service_that_needs_what_is_not_there(node, services, text):
     with pytest.raises(IpvsError, match=text):
         node.task(task=_module_tasks.manage_modules, services=services)
     assert not node.runs
+
+
+def test_a_link_is_written_through_and_what_others_wrote_stays(node):
+    kept = node.root / "kept.conf"
+    kept.write_text("options ip_vs conn_tab_bits=18\noptions other a=1\n")
+    node.settings.symlink_to("../../kept.conf")
+    node.task(state="absent", options=BITS, load=False, persist=False)
+    assert kept.read_text() == "options other a=1\n" and node.settings.is_symlink()

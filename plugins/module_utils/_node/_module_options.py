@@ -138,7 +138,7 @@ def _edited(text, change):
     result = []
     for line in _LINE.findall(text):
         words = _WORD.findall(line.replace("\\\n", " "))
-        if words[:1] != ["options"] or len(words) < 3:
+        if words[:1] != ["options"]:
             result.append(line)
             continue
         kept = []
