@@ -91,6 +91,8 @@ def test_two_masters_and_none():
     assert wrong(neither) == {name: ["VRRP: no director is master"] for name in ("lb1", "lb2")}
     assert wrong([*neither, {"inventory_hostname": "lb3"}])["lb1"] == ["VRRP: no director is master, as far as they answered; lb3 did not"]
     assert fleet_totals(neither)["differing"] == 2
+    totals = fleet_totals([*neither, {"inventory_hostname": "lb3"}])
+    assert (totals["differing"], totals["silent"]) == (2, 1)
 
 
 def test_an_instance_that_is_not_as_it_should_be(pair):

@@ -90,6 +90,7 @@ def test_masquerading_is_for_networks_that_hold_servers():
         ({"marks": [mark(1), mark(2, ports=["80"])]}, "marks[1].mark: 2: marks[0] gives packets that this entry is for the mark 1 (tcp to 203.0.113.80)"),
         ({"snat": 7}, "snat: 7: give true, false, or a list of networks"),
         ({"snat": "198.51.100.0/24"}, "snat: '198.51.100.0/24': give true, false, or a list of networks"),
+        ({"snat": [7]}, "snat: [7]: give true, false, or a list of networks"),
         ({"snat": ["lan"]}, "snat[0]: 'lan': give an IPv4 or IPv6 address or network"),
         ({"services": [service(), service()]}, "services[1].address: 'tcp 203.0.113.80:80': this service is listed twice"),
     ],

@@ -104,6 +104,7 @@ def test_it_waits_until_keepalived_has_read_the_file(director):
 
 def test_the_time_is_the_preempt_delay_and_more(director):
     assert _handover_task._patience({"timeout": None}, MASTER) == 35
+    assert _handover_task._patience({"timeout": None}, "") == 30
     assert _handover_task._patience({"timeout": 2.5}, MASTER) == 2.5
     with pytest.raises(OptionError, match="timeout: -1: "):
         director.run("lowered", timeout=-1)

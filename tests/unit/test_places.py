@@ -129,6 +129,18 @@ def test_the_record_is_readable(tmp_path):
     ]
 
 
+def test_nearest_services():
+    there = _model.created_table([{"address": "203.0.113.80", "port": 80}, {"address": "203.0.113.81", "port": 80}, {"fwmark": 7}, {"fwmark": 8}])
+    for asked, near in (
+        ({"address": "203.0.113.80", "port": 8080}, ["tcp 203.0.113.80:80"]),
+        ({"address": "203.0.113.82", "port": 80}, ["tcp 203.0.113.80:80", "tcp 203.0.113.81:80"]),
+        ({"address": "203.0.113.82", "port": 81}, []),
+        ({"fwmark": 7, "family": "ipv6"}, ["fwmark 7"]),
+        ({"fwmark": 9}, []),
+    ):
+        assert sorted(_nearest.services(there, _model.service_id(asked))) == near
+
+
 def test_nearest_addresses():
     there = http(1, 1, 1, 1)
     assert _nearest.addresses(there, "198.51.100.1") == ["198.51.100.11", "198.51.100.12", "198.51.100.13"]

@@ -97,9 +97,9 @@ def test_debians_own_service_is_switched_on_and_guarded(director):
 
 @pytest.mark.parametrize(("settings", "after"), [("", 'AUTO="true"\n'), ('DAEMON="none"', 'DAEMON="none"\nAUTO="true"\n')])
 def test_settings_without_the_line_get_one(director, settings, after):
-    director.put(DEBIAN.settings, settings)
+    director.put(DEBIAN.settings, settings, 0o640)
     director.task()
-    assert director.text(DEBIAN.settings) == after
+    assert director.files[DEBIAN.settings][1:3] == (after, 0o640)
     director.again()
 
 

@@ -7,9 +7,9 @@ import pytest
 
 from ansible_collections.lvs.ipvs.plugins.module_utils._node import _kmod
 from ansible_collections.lvs.ipvs.plugins.module_utils._table import _info_tasks, _literals, _model, _owners, _schema, _settings_tasks, _table_tasks, _tasks
-from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import NoIpvs, OptionError
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, NoIpvs, OptionError
 
-from .task_node import NAT, SERVER, WEB, Node
+from .task_node import IDENT, NAT, SERVER, SERVER_ID, WEB, Node
 
 
 @pytest.fixture
@@ -135,3 +135,13 @@ def test_a_table_is_read_in_one_go_where_it_is_large(node):
     node.run(_table_tasks.manage_table, services=[dict(WEB, port=port) for port in range(1, 102)])
     node.run(_table_tasks.manage_table, services=[WEB], prune=True, prune_force=True)
     assert [None if wanted is None else len(wanted) for wanted in idents] == [100, None, None]
+
+
+@pytest.mark.parametrize("weight", [1, 0])
+def test_a_drain_that_takes_too_long_tells_what_it_has_changed(node, weight):
+    node.run(_tasks.manage_service, **WEB, servers=[dict(NAT, weight=weight)])
+    node.kernel.counters[IDENT, SERVER_ID] = (_schema.Connections(3, 0, 0), _schema.Statistics())
+    with pytest.raises(IpvsError, match=r"drain_timeout: 0 seconds have passed and .* still has 3 active connections") as failure:
+        node.run(_tasks.manage_server, **SERVER, state="drained", drain_timeout=0)
+    assert failure.value.details["changed"] is bool(weight) and len(failure.value.details["commands"]) == weight
+    assert failure.value.details["server"]["weight"] == 0

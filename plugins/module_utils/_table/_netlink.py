@@ -31,13 +31,13 @@ _SOL_NETLINK, _NETLINK_CAP_ACK = 270, 10
 
 
 class KernelError(IpvsError):
-    """The kernel refused an operation. ``errno``: its number; ``operation``: what was asked (an Operation, or text)."""
+    """The kernel refused an operation. ``errno``: its number."""
 
     def __init__(self, number, operation, hint=None):
+        """``operation``: what was asked, an Operation or a text."""
         text = "%s: the kernel answered %s (%s)" % (operation, errno.errorcode.get(number, number), os.strerror(number))
         super().__init__("%s. %s" % (text, hint) if hint else text)
         self.errno = number
-        self.operation = operation
 
 
 def loaded(netns=None):
