@@ -42,7 +42,7 @@ def test_what_is_taken(kind, value, held):
     [
         (_check_values.path, ["", "a", "/a b", "/\n", "/a\n", "/ü", "/" + "a" * 500]),
         (_check_values.host, ["", ".", "a:80", "-a", "a-", "[2001:db8::1]", "a b", "a\n", "ü.example.com", "a" * 254]),
-        (_check_values.name, ["", ".", ".a", "aa..b", "a.example.com", "a b", "aa\n", "a" * 64]),
+        (_check_values.name, ["", ".", ".a", "aa..b", "a.example.com", "a b", "aa\n", "a" * 64, "aa." * 85]),
         (_check_values.digest, ["", "0" * 31, "0" * 33, "g" * 32, "0" * 32 + "\n"]),
         (_check_values.status, [[], ["99"], ["600"], ["299-200"], ["200-"], ["2xx"], ["200\n"], [""], ["200"] * 101]),
         (_check_values.text, ["", "a\nb", "ü", "a" * 241, "a(", "[", "*", "\\", r"\Q", r"\u0041", r"\0", r"\Z", "(?P<n>a)", "(?#a)", "(?>a)", "(?a)"]),

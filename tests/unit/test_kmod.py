@@ -43,6 +43,11 @@ def test_what_is_loaded_now_is_seen_through_an_alias(node):
     assert _kmod.state("ip_conntrack", root=str(node.root)) == "loaded"
 
 
+def test_what_is_barred_is_not_there(node):
+    node.put("etc/modprobe.d/a.conf", "install ip_vs_foo /bin/true for now\ninstall ip_vs_sed /sbin/modprobe --ignore-install ip_vs_sed\n")
+    assert [_kmod.state(name, root=str(node.root)) for name in ("ip_vs_foo", "ip_vs_sed")] == ["missing", "loadable"]
+
+
 def test_builtin_without_a_list_is_seen_in_sys(node):
     (node.root / "sys/module/ip_vs/parameters").mkdir(parents=True)
     assert _kmod.state("ip_vs", root=str(node.root)) == "builtin"

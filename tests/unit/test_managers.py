@@ -274,6 +274,7 @@ def test_files_that_are_no_longer_needed_go(machine):
     assert path in [file.path for file in _managers.files(DIRECTOR, lines, None, machine.context) if file.text is None]
     machine.active = set()
     assert _managers.files(DIRECTOR, lines, None, machine.context) == []  # it does not run just now, and keeps what it was given
+    assert _managers.files(DIRECTOR, [], None, machine.context) == [_own_files.File(path, None)], "what is for nothing goes all the same"
 
 
 def test_a_manager_that_does_not_answer_is_an_error(machine):
