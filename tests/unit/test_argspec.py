@@ -10,6 +10,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
+import yaml
 from ansible.errors import AnsibleFilterError
 from ansible.module_utils import basic
 from ansible.module_utils.common.validation import check_type_int
@@ -29,7 +30,8 @@ class Specified(Exception):
         self.settings = settings
 
 
-def spec_of(name, monkeypatch):
+def settings_of(name, monkeypatch):
+    """What the module gives to AnsibleModule."""
     module = importlib.import_module("ansible_collections.lvs.ipvs.plugins.modules." + name)
 
     def stop(**settings):
@@ -39,7 +41,11 @@ def spec_of(name, monkeypatch):
     with pytest.raises(Specified) as specified:
         module.main()
     monkeypatch.undo()
-    return specified.value.settings["argument_spec"]
+    return specified.value.settings
+
+
+def spec_of(name, monkeypatch):
+    return settings_of(name, monkeypatch)["argument_spec"]
 
 
 def answer(name, options, monkeypatch):
@@ -62,6 +68,25 @@ def with_numbers(spec, value):
         for inner, options in with_numbers(about.get("options", {}), value):
             value_of = options if about["type"] == "dict" else [options]
             yield inner, dict(required, **{option: value_of}, **named)
+
+
+def differing(spec, documented):
+    """Options, and options of options, whose spec says something else than their documentation; a fragment has the rest of those without a type."""
+    for option, about in documented.items():
+        if "type" not in about:
+            continue
+        said = {key: about[key] for key in ("required", "default", "choices", "elements") if about.get(key)}
+        if said != {key: spec[option][key] for key in ("required", "default", "choices", "elements") if spec[option].get(key)}:
+            yield option
+        yield from differing(spec[option].get("options", {}), about.get("suboptions", {}))
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_takes_what_its_documentation_says(name, monkeypatch):
+    module = importlib.import_module("ansible_collections.lvs.ipvs.plugins.modules." + name)
+    settings = settings_of(name, monkeypatch)
+    assert list(differing(settings["argument_spec"], yaml.safe_load(module.DOCUMENTATION).get("options", {}))) == []
+    assert settings["supports_check_mode"] is True
 
 
 @pytest.mark.parametrize("name", MODULES)

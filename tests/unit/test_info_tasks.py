@@ -49,6 +49,7 @@ def test_statistics_of_info(node):
     ident = _model.ServiceId(_literals.IPV4, 6, "203.0.113.80", 80, 0)
     node.kernel.counters[ident] = _schema.Statistics(in_bytes=2**40)
     node.kernel.counters[ident, _model.ServerId("198.51.100.11", 80)] = (_schema.Connections(3, 2, 1), _schema.Statistics(connections=5))
+    assert "statistics" not in node.run(_info_tasks.read_info).values["services"][0]
     service = node.run(_info_tasks.read_info, statistics=True).values["services"][0]
     assert service["statistics"]["in_bytes"] == 2**40
     server = service["servers"][0]["statistics"]

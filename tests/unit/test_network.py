@@ -232,6 +232,7 @@ def test_what_goes_is_what_is_no_longer_listed():
 
 def test_of_commands_and_waiting_there_is_nothing_to_be_seen():
     assert network.missing(lines.parse("run a\nawait table\n"), set()) == []
+    assert [line.words for line in lines.parse("# the team's\nrun a 'b c'\n")] == [("a", "b c")]
 
 
 @pytest.mark.parametrize(
