@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 import pytest
@@ -33,6 +34,13 @@ def test_a_named_pipe_keeps_nobody_waiting(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(IpvsError, match=r"\Anetns: "):
         entered(str(tmp_path / "pipe"))
+
+
+def test_nothing_stays_open():
+    before = len(os.listdir("/proc/thread-self/fd"))
+    with contextlib.suppress(IpvsError):  # entering it needs root
+        entered("/proc/thread-self/ns/net")
+    assert len(os.listdir("/proc/thread-self/fd")) == before
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name and name.isprintable()], ids=ascii)

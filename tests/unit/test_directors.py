@@ -48,6 +48,14 @@ def test_two_directors_need_nothing_else():
     assert settings("198.51.100.13")["peers"] == ["198.51.100.11", "198.51.100.12"]
 
 
+def test_the_source_address_is_left_out_where_interface_and_peers_are_given():
+    given = {"interface": "eth1", "priority": 7}
+    address_of = {"lb1": "198.51.100.11", "lb2": "198.51.100.12"}.get
+    assert _directors.settings(["lb1", "lb2"], "lb1", address_of, given)["source_address"] == "198.51.100.11"
+    assert _directors.settings(["lb1"], "lb1", address_of, {"peers": [], "priority": 7})["source_address"] == "198.51.100.11"
+    assert _directors.settings([], "lb1", address_of, {**given, "peers": []}) == {**given, "peers": []}
+
+
 def test_addresses_of_hosts_that_others_can_reach():
     assert host_addresses(["lb1", "lb2", "198.51.100.13", "here", "nowhere", "lb1"], HOSTS) == [
         "198.51.100.11", "198.51.100.12", "2001:db8::12", "198.51.100.13",

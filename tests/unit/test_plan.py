@@ -123,6 +123,15 @@ def test_a_tunnels_default_is_refused_on_a_server_that_is_none(default):
     assert not _plan.plan_server({ident: current[ident]._replace(servers={server.id: tunnel})}, ident, desired).operations
 
 
+def test_a_server_that_others_made_is_not_judged_where_nothing_changes():
+    ident = _model.ServiceId(_literals.IPV4, 0, "", 0, 7)
+    server = _model.overlay_server(_model.desired_server({"address": "198.51.100.1"}, ident))._replace(lower_threshold=5, upper_threshold=3)
+    current = {ident: _model.Entry(_model.overlay_service(_model.Service(ident)), {server.id: server})}
+    assert not _plan.plan_server(current, ident, _model.desired_server({"address": "198.51.100.1"}, ident)).operations
+    with pytest.raises(OptionError, match="lower_threshold"):
+        _plan.plan_server(current, ident, _model.desired_server({"address": "198.51.100.1", "weight": 9}, ident))
+
+
 WEB = _model.ServiceId(_literals.IPV4, _model.PROTOCOLS["tcp"], "203.0.113.80", 80, 0)
 RS1 = _model.Server(_model.ServerId("2001:db8::11", 8080))
 MASTER = _settings.Daemon("master")

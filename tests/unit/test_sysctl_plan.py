@@ -393,3 +393,8 @@ def test_a_plan_that_was_carried_out_is_taken_back(node, monkeypatch):
 
     monkeypatch.setattr(_own_files, "put_back", fail)
     assert _sysctl_plan.undo(plan, context, str(node.root)) == "the disk is gone"
+
+
+def test_a_word_in_the_middle_that_is_mistyped():
+    assert _sysctls.meant("net.ipv4.cnf.all.arp_ignore", 2, ["conf", "neigh"]) == "net.ipv4.conf.all.arp_ignore"
+    assert _sysctls.meant("net.ipv4.other.all.arp_ignore", 2, ["conf", "neigh"]) is None
