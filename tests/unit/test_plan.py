@@ -128,6 +128,7 @@ def test_a_server_that_others_made_is_not_judged_where_nothing_changes():
     server = _model.overlay_server(_model.desired_server({"address": "198.51.100.1"}, ident))._replace(lower_threshold=5, upper_threshold=3)
     current = {ident: _model.Entry(_model.overlay_service(_model.Service(ident)), {server.id: server})}
     assert not _plan.plan_server(current, ident, _model.desired_server({"address": "198.51.100.1"}, ident)).operations
+    assert not _plan.plan_present(current, current).operations
     with pytest.raises(OptionError, match="lower_threshold"):
         _plan.plan_server(current, ident, _model.desired_server({"address": "198.51.100.1", "weight": 9}, ident))
 

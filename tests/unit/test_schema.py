@@ -34,7 +34,7 @@ def attributes_of(data):
     found = {}
     while data:
         length, kind = struct.unpack_from("=HH", data)
-        assert kind & 0x3FFF not in found
+        assert kind & 0x3FFF not in found and 4 <= length <= len(data)
         found[kind & 0x3FFF] = data[4:length]
         data = data[(length + 3) & ~3 :]
     return found
@@ -44,6 +44,11 @@ def nested(data):
     """The one attribute in ``data``: (its number, {kind: value} of what is within)."""
     [(kind, inner)] = list(attributes_of(data).items())
     return kind, attributes_of(inner)
+
+
+@pytest.mark.parametrize(("role", "state"), [("master", 1), ("backup", 2)])
+def test_the_role_of_a_sync_daemon(role, state):
+    assert nested(_schema.pack_daemon_role(role)) == (3, {1: struct.pack("=I", state)})
 
 
 @given(strategies.services)

@@ -14,9 +14,7 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import Opti
 
 
 def located(options, services, node, path="failover"):
-    """Options of _failover.spec, None for none, in which every interface stands. ``node``: a _network.Node. Raises OptionError."""
-    if options is None:
-        return None
+    """Options of _failover.spec in which every interface stands. ``node``: a _network.Node. Raises OptionError."""
     local = node.addresses()
     found = {name: value for name, value in options.items() if value is not None}
     found["interface"] = _interface(found, local, path + ".")
