@@ -119,6 +119,9 @@ def test_networks_that_this_machine_is_on(tmp_path):
     )
     assert texts(_firewall_tasks.connected_networks(str(tmp_path))) == ["198.51.100.0/24", "203.0.113.0/26", "2001:db8::/64"]
     assert _firewall_tasks.connected_networks(str(tmp_path / "none")) == []
+    (tmp_path / "ipv6_route").unlink()
+    (tmp_path / "route").write_text("Iface\tDestination\neth0\t006433C6\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n")
+    assert texts(_firewall_tasks.connected_networks(str(tmp_path))) == ["198.51.100.0/24"]
 
 
 # On a node

@@ -401,6 +401,17 @@ def test_names_follow_the_text(node):
     assert text.count(first) == 1 and _generation.named("global_defs {\n    x\n}\n")[0] != first
 
 
+def test_sorry_servers_that_a_configuration_loses():
+    services = "".join(
+        f"virtual_server 203.0.113.80 53 {{\n    protocol {protocol}\n    sorry_server 198.51.100.99 {port}\n}}\n"
+        for protocol, port in (("TCP", 53), ("UDP", 54))
+    )
+    assert _generation.lost_sorry_servers(services, services) == []
+    lost = [("203.0.113.80 53", "198.51.100.99 53")]
+    assert _generation.lost_sorry_servers(services, services.replace("    sorry_server 198.51.100.99 53\n", "")) == lost
+    assert _generation.lost_sorry_servers(services, services.replace(".99 53", ".98 53")) == lost
+
+
 def test_files_that_somebody_else_makes_meanwhile(node):
     node.folder.mkdir()
     (node.folder / FIRST).write_text("-100000\n")

@@ -10,6 +10,7 @@ import yaml
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.lvs.ipvs.plugins.filter.kube_proxy_config import FilterModule, _same
+from ansible_collections.lvs.ipvs.plugins.plugin_utils._kube_proxy_settings import equal_cidrs
 from tests.unit.kube_proxy_texts import EKS, HEAD, KUBEADM
 
 edit = FilterModule().filters()["kube_proxy_config"]
@@ -177,4 +178,5 @@ def test_the_text_that_was_edited_is_read_again_and_compared(edited, same):
     expected = {"mode": "ipvs", "ipvs": {"excludeCIDRs": ["2001:db8::/32", "203.0.113.0/24"]}}
     assert _same({"mode": "ipvs", "ipvs": {"excludeCIDRs": edited}}, expected) is same
     assert _same(expected, {"mode": "ipvs", "ipvs": {"excludeCIDRs": edited}}) is same
+    assert equal_cidrs(edited, expected["ipvs"]["excludeCIDRs"]) is same
     assert not _same({"nodePortAddresses": ["203.0.113.0/24"]}, {"nodePortAddresses": edited})

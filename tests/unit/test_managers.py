@@ -238,6 +238,11 @@ def test_what_is_removed_is_not_taken_up(machine):
     _managers.take_up([_own_files.Change(file._replace(text="x"), file)], machine.context)
     assert machine.done() == []
     assert not (machine.root / "10-lan.network.d").exists()
+    other = machine.root / "conf.d"
+    other.mkdir()
+    file = _own_files.File(str(other / "90-ipvs-director.conf"), None)
+    _managers.take_up([_own_files.Change(file._replace(text="x"), file)], machine.context)
+    assert other.exists(), "a folder that others made stays"
 
 
 def test_an_interface_of_ours_is_unmanaged_before_it_is_there(machine):

@@ -48,6 +48,14 @@ def kernel(*answers):
     return made
 
 
+def test_each_request_has_a_number_of_its_own():
+    """Answers to an earlier one are told from those to the next by it."""
+    made = kernel([done()], [done()])
+    assert made.read() == made.read() == {}
+    first, second = [request.sequence for requests in made._socket.sent for request in requests]
+    assert second == first + 1
+
+
 def error(number, index=-1):
     """The answer to the request of that index: an errno, or 0."""
     return lambda numbers: struct.pack("=IHHIIi16x", 36, _wire.NLMSG_ERROR, 0, numbers[index], 0, -number)

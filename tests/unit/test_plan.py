@@ -109,6 +109,17 @@ def test_a_service_without_servers_leaves_them_unchanged():
     assert [operation.kind for operation in emptied.operations] == [_plan.DELETE_SERVER]
 
 
+def test_the_command_that_does_the_same():
+    daemon = _settings.Daemon("backup", "eth0", 7, 1472, "224.0.0.81", 8848, 1)
+    for operation, command in (
+        (_plan.Operation(_plan.SET_TIMEOUTS, None, _settings.Timeouts(1, 2, 3), _settings.Timeouts(1, 2, 4)), "ipvsadm --set 1 2 4"),
+        (_plan.Operation(_plan.STOP_DAEMON, None, daemon, None), "ipvsadm --stop-daemon backup"),
+        (_plan.Operation(_plan.DELETE_SERVER, WEB, RS1, None), "ipvsadm -d -t 203.0.113.80:80 -r [2001:db8::11]:8080"),
+        (_plan.Operation(_plan.DELETE_SERVICE, WEB, None, None), "ipvsadm -D -t 203.0.113.80:80"),
+    ):
+        assert _plan.command(operation) == command
+
+
 @pytest.mark.parametrize("default", [{"tunnel_type": "ipip"}, {"tunnel_port": 0}, {"tunnel_checksum": "none"}])
 def test_a_tunnels_default_is_refused_on_a_server_that_is_none(default):
     """It is what a server without a tunnel holds, so nothing would change; yet whoever names it takes the server for a tunnel."""

@@ -253,6 +253,7 @@ def test_the_users_word_counts(node):
         ({"ip_forward": 1}, "settings: 'ip_forward': give the name of a kernel setting"),
         ({"net/../../../etc/passwd": 1}, "give the name of a kernel setting"),
         ({"net.ipv4.ip_forward = 1": 1}, "give the name of a kernel setting"),
+        ({"net.ipv4.ip_forward": " "}, "settings.net.ipv4.ip_forward: ' ': give the value as a number or a text"),
         ({"net.ipv4.ip_forward": None}, "settings.net.ipv4.ip_forward: None: give the value as a number or a text"),
         ({"net.ipv4.vs.sync_threshold": [3, 50]}, "several numbers as one text"),
         ({"net.ipv4.ip_forward": 1, "net/ipv4/ip_forward": 0}, "this setting is given twice"),
