@@ -179,11 +179,14 @@ def test_a_server(server, expected):
     assert text[start : start + len(expected)] == expected
 
 
-@pytest.mark.parametrize(("checks", "expected"), [(0, 1), (1999, 1), (2000, 2), (10_000, 10)])
-def test_first_checks_are_spread_where_there_are_many(checks, expected):
-    """Ten thousand in one second are more than the servers that are checked can accept."""
+@pytest.mark.parametrize(
+    ("checks", "interval", "expected"), [(0, 60, "1"), (1, 0.25, "0.25"), (1999, 60, "1"), (2000, 60, "2"), (10_000, 60, "10"), (10_000, 2, "2")]
+)
+def test_first_checks_are_spread_where_there_are_many(checks, interval, expected):
+    """Ten thousand in one second are more than the servers that are checked can accept, unless they get as many all the time."""
     servers = [{"address": f"2001:db8::{each:x}"} for each in range(1, checks + 1)] + [{"address": "2001:db8:1::1", "check": {"type": "none"}}]
-    assert [line for line in lines([service(*servers, address="2001:db8:1::80")]) if line.startswith("warmup")] == [f"warmup {expected}"]
+    text = lines([service(*servers, address="2001:db8:1::80", check={"interval": interval})])
+    assert [line for line in text if line.startswith("warmup")] == [f"warmup {expected}"]
 
 
 def test_the_largest_share_that_may_be_unhealthy():

@@ -197,10 +197,14 @@ def _instance(instance):
 def _warmup(pools):
     """Over how many seconds the first checks after a start or reload are spread, until which a new server gets no connections.
 
-    keepalived would take a whole interval. All at once would be too many connections for the servers of a long list.
+    keepalived would take a whole interval, which is the most that a service gets. All at once would be too many connections for the
+    servers of a long list.
     """
-    checks = sum(check.type != "none" for pool in pools for check in pool.checks.values())
-    return max(1, checks // _FIRST_CHECKS)
+    return max(1, sum(len(_intervals(pool)) for pool in pools) // _FIRST_CHECKS)
+
+
+def _intervals(pool):
+    return [check.interval for check in pool.checks.values() if check.type != "none"]
 
 
 def _virtual_server(entry, pool, warmup):
@@ -222,7 +226,7 @@ def _virtual_server(entry, pool, warmup):
         lines.append("persistence_engine %s" % service.persistence_engine)
     if service.one_packet:
         lines.append("ops")
-    lines += ["alpha", "inhibit_on_failure", "warmup %d" % warmup]
+    lines += ["alpha", "inhibit_on_failure", "warmup %s" % _number(min([warmup] + _intervals(pool)))]
     if pool.quorum > 1:
         lines.append("quorum %d" % pool.quorum)
     if pool.guarded:
