@@ -73,6 +73,18 @@ def test_the_outcome_is_the_last_line_and_the_exit_status(tmp_path, monkeypatch,
         run.main(["good", "ugly"])
 
 
+def test_a_skipped_test_makes_the_whole_fail(tmp_path, monkeypatch, capsys):
+    """Also where every stage has ended with 0: pytest does, after a test that it skipped."""
+    monkeypatch.setattr(run, "RESULTS", tmp_path)
+    monkeypatch.setattr(run.signal, "signal", lambda *_: None)
+    file = tmp_path / "test_stage.py"
+    file.write_text(GOOD + SKIPPED)
+    command = (sys.executable, "-m", "pytest", f"--junitxml={tmp_path}/report.xml", "-p", "no:cacheprovider", str(file))
+    monkeypatch.setattr(run, "STAGES", [run.Stage("some", "title", (command,))])
+    assert run.main([]) == 1
+    assert capsys.readouterr().out.splitlines()[-1] == "1 passed, 0 failed, 1 skipped"
+
+
 @pytest.mark.parametrize(("words", "chosen"), [(["all"], {"unit", "long"}), ([], {"unit"}), (["fast"], {"unit"}), (["long"], {"long"})])
 def test_sets_of_stages(words, chosen, monkeypatch):
     monkeypatch.setattr(run, "LONG", ("long",))
