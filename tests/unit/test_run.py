@@ -13,11 +13,16 @@ SKIPPED = "import pytest\ndef test_skipped(): pytest.skip('no kernel')\n"
 BROKEN_FIXTURE = "import pytest\n@pytest.fixture\ndef broken(): raise ValueError\ndef test_broken(broken): pass\n"
 
 
-@pytest.fixture
-def count(tmp_path, monkeypatch):
-    """Run a stage of one command; return passed, failed and skipped tests."""
+@pytest.fixture(autouse=True)
+def apart(tmp_path, monkeypatch):
+    """Nothing of these runs comes into the checkout, as pytest-ansible's folder of collections would."""
     monkeypatch.setattr(run, "RESULTS", tmp_path)
-    monkeypatch.setitem(run.ENVIRONMENT, "PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # starts faster
+    monkeypatch.setitem(run.ENVIRONMENT, "PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+
+
+@pytest.fixture
+def count():
+    """Run a stage of one command; return passed, failed and skipped tests."""
 
     def count(*command):
         outcome = run.run(run.Stage("stage", "title", (command,)))
@@ -62,8 +67,7 @@ def test_any_other_command_counts_by_its_exit_status(count, command, expected):
     assert count(command) == expected
 
 
-def test_the_outcome_is_the_last_line_and_the_exit_status(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(run, "RESULTS", tmp_path)
+def test_the_outcome_is_the_last_line_and_the_exit_status(monkeypatch, capsys):
     monkeypatch.setattr(run.signal, "signal", lambda *_: None)
     monkeypatch.setattr(run, "STAGES", [run.Stage("good", "title", (("echo", "hello"), ("true",))), run.Stage("bad", "title", (("false",),))])
     assert run.main([]) == 1
@@ -75,7 +79,6 @@ def test_the_outcome_is_the_last_line_and_the_exit_status(tmp_path, monkeypatch,
 
 def test_a_skipped_test_makes_the_whole_fail(tmp_path, monkeypatch, capsys):
     """Also where every stage has ended with 0: pytest does, after a test that it skipped."""
-    monkeypatch.setattr(run, "RESULTS", tmp_path)
     monkeypatch.setattr(run.signal, "signal", lambda *_: None)
     file = tmp_path / "test_stage.py"
     file.write_text(GOOD + SKIPPED)
