@@ -105,8 +105,8 @@ from ansible.errors import AnsibleFilterError
 
 from ansible_collections.lvs.ipvs.plugins.plugin_utils._kube_proxy_editor import Editor
 from ansible_collections.lvs.ipvs.plugins.plugin_utils._kube_proxy_settings import DEFAULT_SYNC_PERIOD, SETTINGS, boolean, check_sync_periods, equal_cidrs
+from ansible_collections.lvs.ipvs.plugins.plugin_utils._kube_proxy_text import KIND, at
 
-KIND = "KubeProxyConfiguration"
 HINT = (
     ". Set partial=true to edit the configuration values of the EKS add-on, which have no kind. "
     "On k3s and RKE2 the settings of kube-proxy are arguments (kube-proxy-arg), and RKE and Talos have files of their own"
@@ -196,12 +196,6 @@ def _found(kinds):
     return ", ".join(str(kind or "a document without a kind") for kind in kinds) or "nothing"
 
 
-def _get(value, path):
-    for key in path:
-        value = value.get(key) if isinstance(value, dict) else None
-    return value
-
-
 def _check_shape(root, value):
     """Refuse what kube-proxy itself refuses, before anything is edited."""
     section = value.get("ipvs")
@@ -231,7 +225,7 @@ def _merged(value, changes):
 
 def _same(edited, expected):
     """Equal, where lists of networks may be ordered differently: items that stay keep their place."""
-    lists = [_get(value, ("ipvs", "excludeCIDRs")) for value in (edited, expected)]
+    lists = [at(value, ("ipvs", "excludeCIDRs")) for value in (edited, expected)]
     if isinstance(lists[0], list) and isinstance(lists[1], list):
         if not equal_cidrs(*lists):
             return False
@@ -266,7 +260,7 @@ def kube_proxy_config(text, partial=False, **settings):
     partial = boolean("partial", partial)
     root, value = _compose(text, partial)
     _check_shape(root, value)
-    changes = {SETTINGS[option][0]: new for option, new in wanted.items() if not SETTINGS[option][2](_get(value, SETTINGS[option][0]), new)}
+    changes = {SETTINGS[option][0]: new for option, new in wanted.items() if not SETTINGS[option][2](at(value, SETTINGS[option][0]), new)}
     expected = _merged(value, changes)
     # What a part leaves out may stand in another part.
     check_sync_periods(expected.get("ipvs") or {}, wanted, None if partial else DEFAULT_SYNC_PERIOD)

@@ -12,11 +12,22 @@ from ansible.errors import AnsibleFilterError
 KIND = "KubeProxyConfiguration"
 
 
-def ipvs_sections(name, text):
-    """The mapping ``ipvs`` of each configuration in the text, {} where there is none. name: of the filter, for its errors."""
+def configurations(name, text):
+    """The configurations in the text, and parts of one, which have no kind: dicts. name: of the filter, for its errors."""
     try:
-        documents = [each for each in yaml.safe_load_all(text) if isinstance(each, dict) and each.get("kind", KIND) == KIND]
+        return [each for each in yaml.safe_load_all(text) if isinstance(each, dict) and each.get("kind", KIND) == KIND]
     except yaml.YAMLError as error:
         raise AnsibleFilterError("{0}: the configuration is not YAML: {1}".format(name, error)) from error
-    sections = [document.get("ipvs") for document in documents]
+
+
+def ipvs_sections(name, text):
+    """The mapping ``ipvs`` of each configuration in the text, {} where there is none."""
+    sections = [document.get("ipvs") for document in configurations(name, text)]
     return [section if isinstance(section, dict) else {} for section in sections]
+
+
+def at(value, path):
+    """What stands at a path of keys; None where nothing does."""
+    for key in path:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
