@@ -241,6 +241,15 @@ def test_what_cannot_be_undone_is_told():
     assert error.value.details["changed"] and len(error.value.details["not_undone"]) == 1
 
 
+def test_what_may_have_been_done_and_is_not_surely_undone_is_told():
+    """The answer to the operation was lost, and taking it back was refused: nobody knows."""
+    ident, entry = service_of(7)
+    kernel = FakeKernel()
+    kernel.refuse = {0: None, 1: errno.EPERM}
+    with pytest.raises(IpvsError, match="not undone: ipvsadm -D -f 7: "):
+        reconcile(kernel, {ident: entry})
+
+
 def test_undone_in_reverse():
     wanted = _model.desired_table([{"fwmark": 7, "servers": [{"address": "198.51.100.1"}, {"address": "198.51.100.2"}, {"address": "198.51.100.3"}]}])
     kernel = FakeKernel()

@@ -181,6 +181,27 @@ def test_the_wait_is_for_all_together(director):
     assert set(looks) == {2}
 
 
+def test_what_is_counted_at_the_end_is_returned(director):
+    """Not what comes after it: the counts belong to the moment at which the server was found drained."""
+    director.connect(RS1, 1)
+    looks = []
+    uses = director.kernel.uses
+    director.sleeps = [lambda: director.connect(RS1, 0)]
+    director.kernel.uses = lambda idents: looks.append(1) or uses(idents)
+    director.run(RS1)
+    waited = len(looks)
+    director.run(RS1)
+    assert (waited, len(looks) - waited) == (3, 2)  # before it, and at each moment
+
+
+def test_a_few_names_and_how_many_more(director):
+    absent = [f"203.0.113.{number}" for number in range(1, 7)]
+    with pytest.raises(IpvsError, match="203.0.113.5: no virtual service"):
+        director.run(*absent[:5])
+    with pytest.raises(IpvsError, match="203.0.113.5 and 1 more addresses: no virtual service"):
+        director.run(*absent)
+
+
 def test_without_waiting(director):
     director.connect(RS1, 2)
     done = director.foretold(RS1, wait=False)

@@ -64,6 +64,8 @@ def test_a_value_is_replaced_where_it_stands_and_no_other_line_changes():
     assert _module_options.with_options(TEXT, {"ip_vs": {"conn_tab_bits": "18"}}) == "".join(["options ip-vs conn_tab_bits=18 other=1\n", *lines[1:4]])
     assert _module_options.with_options(TEXT, {"nf_conntrack": {"hashsize": "1 2"}}) is not None
     assert _module_options.with_options(TEXT, {"nf_conntrack": {"hashsize": "1 2"}}) == TEXT
+    quoted = 'options nf_conntrack hashsize="12" acct=1\n'
+    assert _module_options.with_options(quoted, {"nf_conntrack": {"acct": "0"}}) == quoted.replace("acct=1", "acct=0")
     assert _module_options.with_options("# mine", {"ip_vs": {"a": "1", "b": "x y"}}) == '# mine\noptions ip_vs a=1\noptions ip_vs b="x y"\n'
 
 

@@ -92,7 +92,7 @@ def test_a_scheduler_that_never_was(node):
 
 def test_a_scheduler_from_elsewhere_is_taken_where_modprobe_finds_it(node):
     node.put("etc/modprobe.d/ours.conf", "alias ip_vs_ours ip-vs-odd\nalias ip-vs-off off\ninstall ip_vs_built /sbin/insmod /opt/built.ko\n")
-    node.put("usr/lib/modprobe.d/cis.conf", "install ip_vs_barred /bin/false\n")
+    node.put("usr/lib/modprobe.d/cis.conf", "install\n\ninstall ip_vs_barred /bin/false\n")
     states = {name: _kmod.state("ip_vs_" + name, root=str(node.root)) for name in ("ours", "off", "built", "barred", "odd")}
     assert states == {"ours": "loadable", "off": "missing", "built": "loadable", "barred": "missing", "odd": "loadable"}
     assert node.task(schedulers=["ours"]).values["loaded"] == ["ip_vs_ours"]

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import io
 import socket
 import struct
+import sys
 
 import pytest
 from hypothesis import given
@@ -281,3 +283,38 @@ def test_an_address_has_one_spelling(address):
 @given(st.text(max_size=20).filter(lambda text: "." not in text and ":" not in text))
 def test_what_is_no_address_stays_as_it_is(text):
     assert lines.spelled(text) == text
+
+
+# the program
+
+
+def program(monkeypatch, tmp_path, command, text, recorded=""):
+    """(status, what it printed, complaints, Node) of the program, run with a made-up node."""
+    there = set(map(lines.identity, lines.parse(text))) if text.startswith("address") else set()
+    node, printed, complaints = Node(broken={"203.0.113.80": "no such device"}, there=there), io.StringIO(), io.StringIO()
+    (tmp_path / "network").write_text(text)
+    monkeypatch.setattr(network, "Node", lambda: node)
+    monkeypatch.setattr(sys, "argv", ["network", command, str(tmp_path / "network")])
+    for name, stream in (("stdin", io.StringIO(recorded)), ("stdout", printed), ("stderr", complaints)):
+        monkeypatch.setattr(sys, name, stream)
+    return network.main(), printed.getvalue(), complaints.getvalue(), node
+
+
+def test_the_program_prunes_what_is_no_longer_listed(monkeypatch, tmp_path):
+    listed = "address 203.0.113.80/32 dev eth0\naddress 203.0.113.81/32 dev eth0\naddress 203.0.113.82/32 dev eth0\n"
+    listing = "address 203.0.113.81/32 dev eth0\n"
+    status, printed, complaints, node = program(monkeypatch, tmp_path, "prune", listed, listing)
+    assert (status, printed) == (1, listed.replace(listing, ""))
+    assert complaints == "FAILED: address 203.0.113.80/32 dev eth0: no such device\n"
+    assert node.done == ["- address 203.0.113.82/32 dev eth0"]
+
+
+def test_the_program_brings_up_and_takes_down(monkeypatch, tmp_path):
+    lines_of = "address 203.0.113.82/32 dev lo\n"
+    assert program(monkeypatch, tmp_path, "up", lines_of)[:3] == (0, "", "")
+    status, printed, complaints, node = program(monkeypatch, tmp_path, "down", lines_of)
+    assert (status, printed, complaints, node.done) == (0, "", "", ["- address 203.0.113.82/32 dev lo"])
+
+
+def test_the_program_refuses_what_it_cannot_read(monkeypatch, tmp_path):
+    assert program(monkeypatch, tmp_path, "up", "addres 203.0.113.82/32\n")[0].startswith(f"{tmp_path}/network: ")

@@ -10,6 +10,7 @@ import pytest
 
 from ansible_collections.lvs.ipvs.plugins.module_utils._node import _own_files
 from ansible_collections.lvs.ipvs.plugins.module_utils._node._own_files import Change, File
+from ansible_collections.lvs.ipvs.plugins.module_utils._task import _files
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._answer import Context
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError
 
@@ -96,3 +97,20 @@ def test_what_was_changed_is_put_back_and_the_rest_is_not_touched(place, tmp_pat
 
 def test_files_as_text(place):
     assert _own_files.shown([wanted(place, "one\n"), wanted("/gone", None), wanted("/two", "two\n")]) == f"# {place}\none\n# /two\ntwo\n"
+
+
+@pytest.mark.parametrize(("user", "owner", "followed"), [(0, 0, True), (0, 1, False), (1000, 0, True), (1000, 1000, True), (1000, 1, False), (1, 1000, False)])
+def test_whose_links_are_followed(tmp_path, monkeypatch, user, owner, followed):
+    """Root's, and those of whoever runs the task."""
+    (tmp_path / "file").write_text("text\n")
+    (tmp_path / "link").symlink_to("file")
+    genuine = os.lstat(tmp_path / "link")
+    fake = os.stat_result((*genuine[:4], owner, *genuine[5:]))
+    lstat = os.lstat
+    monkeypatch.setattr(os, "lstat", lambda path, **more: fake if os.fspath(path) == str(tmp_path / "link") else lstat(path, **more))
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    if followed:
+        _files.check_links(str(tmp_path / "link"))
+    else:
+        with pytest.raises(IpvsError, match=f"link is a symbolic link that belongs to another user .UID {owner}"):
+            _files.check_links(str(tmp_path / "link"))

@@ -82,6 +82,11 @@ def test_refused_where_others_keep_services(monkeypatch):
     more = plan(*[(_plan.DELETE_SERVICE, MARK._replace(fwmark=mark)) for mark in range(1, 8)])
     with pytest.raises(IpvsError, match="fwmark 5 and more"):
         _prune.refuse_others(more, options())
+    with pytest.raises(IpvsError, match="fwmark 5 and more"):
+        _prune.refuse_others(more._replace(operations=more.operations[:6]), options())
+    with pytest.raises(IpvsError, match="fwmark 5") as error:
+        _prune.refuse_others(more._replace(operations=more.operations[:5]), options())
+    assert "more" not in str(error.value)
     # a scope, force, and a plan that removes no service are no reason to refuse
     _prune.refuse_others(REMOVAL, options(prune_scope={"fwmarks": ["1"]}))
     _prune.refuse_others(REMOVAL, options(prune_force=True))

@@ -29,7 +29,7 @@ class FakeModule:
         self.params = {"weight": 1, **options}
         self.check_mode = check
         self._diff = diff
-        self.contexts, self.selinux = [], False
+        self.contexts = []
         self.warnings = []
 
     def warn(self, text):
@@ -43,9 +43,6 @@ class FakeModule:
 
     def fail_json(self, **result):
         raise Ended(True, result)
-
-    def selinux_enabled(self):
-        return self.selinux
 
     def selinux_context(self, path):
         return f"of {os.path.basename(path)}"
@@ -214,7 +211,6 @@ def test_a_missing_folder_is_named_by_the_file(tmp_path):
 
 def test_the_context_of_selinux_comes_before_the_text(tmp_path):
     module = FakeModule()
-    module.selinux = True
     write((tmp_path / "file", "one\n"), module=module)
     write((tmp_path / "file", "two\n"), module=module)
     assert module.contexts == ["of the place", "of file"]

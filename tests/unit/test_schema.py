@@ -261,3 +261,19 @@ def test_error_numbers():
     assert answer(_wire.NLMSG_ERROR, bytes(20)) == 0
     assert answer(_wire.NLMSG_DONE, bytes(4)) == 0
     assert answer(_wire.NLMSG_DONE, b"") == 0
+
+
+def test_what_a_service_without_persistence_says_of_it_does_not_count():
+    """The kernel keeps the netmask, and older ones the timeout."""
+    for family, mask in ((_literals.IPV4, b"\xff\xff\xff\x00"), (_literals.IPV6, struct.pack("=I", 64))):
+        service = _model.overlay_service(_model.Service(_model.ServiceId(family, 0, "", 0, 7)))
+        kept = attributes_of(_schema.pack_service(service)[4:])
+        kept.update({7: struct.pack("=II", 0, 0xFFFFFFFF), 8: struct.pack("=I", 360), 9: mask})
+        row = b"".join(attribute(kind, value) for kind, value in kept.items())
+        assert _schema.unpack_service(message(attribute(1, row + attribute(12, STATS64))))[0] == service
+
+
+def test_a_daemon_of_which_the_kernel_says_little():
+    row = attribute(1, struct.pack("=I", 1)) + attribute(2, b"eth0\0") + attribute(3, struct.pack("=I", 7))
+    daemon = _schema.unpack_daemon(message(attribute(3, row)))
+    assert (daemon.role, daemon.interface, daemon.sync_id, daemon.multicast_group) == ("master", "eth0", 7, None)

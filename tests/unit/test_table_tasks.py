@@ -105,6 +105,13 @@ def test_an_empty_list_is_not_meant_unless_it_is_said(node):
     assert rules(node) == "-A -f 7 -s rr\n"
 
 
+def test_an_empty_list_within_a_scope_takes_no_more_than_the_scope(node):
+    options = {"services": [], "prune": True, "prune_force": True}
+    scoped = table(node, **options, prune_scope={"addresses": ["203.0.113.80/32"], "protocols": None, "fwmarks": None})
+    assert scoped.values["commands"] == ["ipvsadm -D -t 203.0.113.80:80"]
+    assert table(node, **options).values["commands"] == ["ipvsadm -C"] and rules(node) == ""
+
+
 def test_absent_takes_what_we_saved_along(node):
     assert table(node, services=[{"fwmark": 7}], state="absent").values["leaving"] == {"services": [{"fwmark": 7, "family": "ipv4"}], "servers": []}
     assert len(table(node, services=[], state="absent", prune_saved=True).values["leaving"]["services"]) == 2

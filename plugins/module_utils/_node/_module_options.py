@@ -198,7 +198,7 @@ def warnings(wanted, kernel, path):
                 texts.append(
                     "%s is loaded with %s=%s; %s holds when it is loaded the next time, at the latest after a reboot" % (module, key, now, value)
                 )
-            elif state == "builtin":
+            else:
                 texts.append("%s is part of this kernel and has %s=%s; set %s.%s=%s on the kernel's command line" % (module, key, now, module, key, value))
     return texts
 

@@ -79,7 +79,7 @@ def settings(options, places, interfaces, recorded):
         _networks(options["nat_direct"], "nat_direct"),
         options["nat_table"],
         options["nat_priority"],
-        vip_interface != "lo" and (ours or vip_interface not in interfaces),
+        ours or vip_interface not in interfaces,
     )
     known = {"all", "default", *interfaces, *[_interface(place, given) for place in places if _holds(place)]}
     for number, name in enumerate(given.arp_interfaces):

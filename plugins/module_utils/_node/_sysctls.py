@@ -48,8 +48,6 @@ def path_of(key, root="/"):
 
 def matching(pattern, root="/"):
     """The keys of this kernel that a key, with wildcards or without, stands for; sorted."""
-    if "*" not in pattern:
-        return [pattern] if os.path.isfile(path_of(pattern, root)) else []
     start = os.path.join(root, _FOLDER, "")
     wild = "*".join(glob.escape(part) for part in pattern.translate(_SWAP).split("*"))
     return sorted(path[len(start) :].translate(_SWAP) for path in glob.glob(glob.escape(start) + wild) if os.path.isfile(path))

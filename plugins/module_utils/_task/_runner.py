@@ -125,5 +125,4 @@ def _prepare(module, file, scratch, path):
     if owner:
         os.chown(scratch, *map(int, owner.split(":")))
     os.chmod(scratch, 0o644 if mode is None else mode)
-    if module.selinux_enabled():
-        module.set_context_if_different(scratch, module.selinux_context(path) if found else module.selinux_default_context(path), False)
+    module.set_context_if_different(scratch, module.selinux_context(path) if found else module.selinux_default_context(path), False)
