@@ -39,7 +39,7 @@ def test_addresses_and_ports_of_their_own():
     there = table(service("tcp", "2001:db8::7", 6443, 1), *(service(each, "198.51.100.7", 5353, 1) for each in ("tcp", "udp")))
     given = {"api_address": "2001:DB8:0::7", "api_port": "6443", "dns_addresses": ["198.51.100.7"], "dns_port": 5353}
     assert kube_proxy_missing(there, **given) == []
-    assert kube_proxy_missing(there, **dict(given, dns_addresses=["198.51.100.7", "198.51.100.8"])) == [
+    assert kube_proxy_missing(there, **{**given, "dns_addresses": ["198.51.100.7", "198.51.100.8"]}) == [
         "DNS: the table has no service udp 198.51.100.8 port 5353.",
         "DNS: the table has no service tcp 198.51.100.8 port 5353.",
     ]
