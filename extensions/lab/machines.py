@@ -16,6 +16,7 @@ from pathlib import Path
 
 from . import host, kernels
 from .image import SUITES, image, key
+from .inventory import inventory
 from .network import BACK, FRONT, Network, addresses, filter_of, mac
 
 INSIDE = Path(__file__).resolve().parent / "inside.py"
@@ -362,38 +363,10 @@ class Lab:
         machines = self.machines
         if not machines:
             raise host.LabError(f"lab {self.name} is not up")
-        variables = {
-            "ansible_connection": "ssh", "ansible_user": "root", "ansible_python_interpreter": "/usr/bin/python3", "ansible_pipelining": True,
-            "ansible_ssh_common_args": shlex.join(self.ssh_options()),
-        }
-        groups = {}
-        for each in machines.values():
-            for group in each.groups:
-                groups.setdefault(group, {"hosts": {}})["hosts"][each.name] = {}
-        hosts = {each.name: host_variables(each) for each in machines.values()}
-        return yaml({"all": {"vars": variables, "hosts": hosts, **({"children": groups} if groups else {})}})
+        return inventory(list(machines.values()), self.ssh_options())
 
 
 def leave(place):
     """Remove the folder of a checkout that has nothing more in it."""
     with contextlib.suppress(OSError):
         place.rmdir()
-
-
-def host_variables(machine):
-    ipv4, ipv6 = addresses(BACK, machine.number)
-    variables = {"ansible_host": ipv4, "lab_back_ipv4": ipv4, "lab_back_ipv6": ipv6}
-    if machine.front:
-        variables["lab_front_ipv4"], variables["lab_front_ipv6"] = addresses(FRONT, machine.number)
-    return variables
-
-
-def yaml(value, indent=0):
-    """Nested dictionaries as YAML; scalars as JSON writes them, which YAML reads."""
-    lines = []
-    for name, inner in value.items():
-        if isinstance(inner, dict) and inner:
-            lines.append(f"{' ' * indent}{name}:\n{yaml(inner, indent + 2)}")
-        else:
-            lines.append(f"{' ' * indent}{name}: {json.dumps(inner)}\n")
-    return "".join(lines)

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from . import host, kernels
 from .image import SUITES
-from .machines import NAME, Lab, Machine, host_variables, yaml
+from .inventory import host_variables, yaml
+from .machines import NAME, Lab, Machine
 from .molecule import destroy_after, molecule_test
 from .network import BACK, FRONT
 

@@ -103,9 +103,7 @@ connection_table_size:
   type: int
   sample: 4096
 services:
-  description:
-    - The virtual services with their real servers, in the form that M(lvs.ipvs.ipvs_table) takes, sorted.
-    - An empty list if there are none.
+  description: The virtual services with their real servers, in the form that M(lvs.ipvs.ipvs_table) takes, sorted. An empty list if there are none.
   returned: with O(table)
   type: list
   elements: dict
@@ -320,7 +318,6 @@ kernel_module:
   description: How the kernel has IPVS, V(loaded), V(builtin), V(loadable), V(missing), or V(unknown) if its list of modules cannot be read.
   returned: success
   type: str
-  sample: loaded
 ipvsadm:
   description: The path of C(ipvsadm). V(null) if it is not installed. No module of this collection needs it.
   returned: success
@@ -340,38 +337,31 @@ nft:
   description: The path of C(nft). V(null) if it is not installed. M(lvs.ipvs.ipvs_firewall) needs it for marks and masquerading.
   returned: success
   type: str
-  sample: /usr/sbin/nft
 firewall:
   description: Whether firewalld runs, or M(lvs.ipvs.ipvs_firewall) has set something up here.
   returned: success
   type: bool
-  sample: false
 keepalived:
   description: The path of C(keepalived). V(null) if it is not installed. M(lvs.ipvs.ipvs_keepalived) needs it.
   returned: success
   type: str
-  sample: /usr/sbin/keepalived
 keepalived_managed:
   description: Whether M(lvs.ipvs.ipvs_keepalived) has set keepalived up here.
   returned: success
   type: bool
-  sample: false
 keepalived_checks:
   description: Whether it has set keepalived up to check servers.
   returned: success
   type: bool
-  sample: false
 keepalived_vrrp:
   description: Whether it has set keepalived up to move addresses.
   returned: success
   type: bool
-  sample: false
 lacks:
   description: Which of RV(kernel_module), RV(ipvsadm) and RV(pyroute2_interpreter) are not there.
   returned: success
   type: list
   elements: str
-  sample: []
 idle_servers:
   description: The servers that get no new connections because their weight is 0, as text for people.
   returned: with O(table)

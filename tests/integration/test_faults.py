@@ -1,84 +1,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What becomes of a node where a task is killed at any of its steps, where the disk is full at any of its writes, and where the kernel's
-answers are refused, lost or late.
-
-Steps are found by Python's audit events: whatever a module writes, renames, removes, runs or sends is one, without a list of them here.
-"""
+"""What becomes of a node where a task is killed at any of its steps, and where the disk is full at any of its writes."""
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import os
-import re
 import shutil
 import signal
-import stat
-import subprocess
-import sys
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
 from pathlib import Path
-from unittest import mock
 
 import pytest
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain_record, _netlink
-
-from .conftest import _call, ipvsadm, saved
+from .conftest import _call, saved
 from .modules import ModuleFailed, run_module
+from .node_state import CHECKED, DIRECT, LIST, State, Task, clean_node, is_scratch, places, prepared, put_back, steps
 
 pytestmark = [pytest.mark.once, pytest.mark.slow]
-
-FOLDERS = [
-    Path(name) for name in (
-        "/etc/default", "/etc/keepalived", "/etc/modprobe.d", "/etc/modules-load.d", "/etc/network", "/etc/sysctl.d", "/etc/systemd",
-        "/var/lib/ipvs-director", "/var/lib/ipvs-firewall", "/usr/local/libexec", "/usr/local/lib",
-    )
-]  # fmt: skip
-"""Where the modules keep files, beside /etc itself. What else is in there is not theirs and does not change."""
-SCRATCH = (".ansible_tmp", ".drained", ".#")
-
-RULES = """\
--A -t 203.0.113.80:80 -s wrr
--a -t 203.0.113.80:80 -r 198.51.100.11:80 -m -w 3
--a -t 203.0.113.80:80 -r 198.51.100.12:80 -m -w 2
--A -u 203.0.113.80:53 -s rr
--a -u 203.0.113.80:53 -r 198.51.100.11:5353 -m -w 4
--a -u 203.0.113.80:53 -r 198.51.100.13:5353 -m -w 1
-"""
-WEB = {"address": "203.0.113.80", "port": 80}
-
-
-def nat(address, **options):
-    return {"address": address, "forward_method": "nat", **options}
-
-
-LIST = [
-    {**WEB, "scheduler": "wlc", "servers": [nat("198.51.100.11", weight=10), nat("198.51.100.13")]},
-    {"address": "203.0.113.82", "port": 80, "servers": [nat("198.51.100.12")]},
-    {"fwmark": 8},
-]
-CHECKED = [
-    {**WEB, "scheduler": "rr", "max_unhealthy": 50, "servers": [nat(f"198.51.100.{number}", check={"type": "tcp"}) for number in (11, 12)]},
-]
-DIRECT = [{**WEB, "servers": [{"address": "198.51.100.11", "forward_method": "dr"}]}]
-SYSCTLS = ("net/ipv4/vs/conn_reuse_mode", "net/ipv4/vs/expire_nodest_conn", "net/ipv4/conf/all/arp_ignore", "net/ipv4/conf/all/arp_announce")
-
-
-@dataclass(frozen=True)
-class Task:
-    """``before``: tasks that come first; ``back``: the task that has to bring back what was there, where one has."""
-
-    name: str
-    options: dict
-    before: tuple[tuple[str, dict], ...] = ()
-    back: tuple[str, dict] | None = None
-
-    def run(self):
-        return run_module(self.name, **self.options)
-
-
 RESTORED = {"addresses": ["198.51.100.11"], "state": "restored"}
 DRAINED = {"addresses": ["198.51.100.11"], "drain_interval": 0.05}
 TASKS = {
@@ -105,95 +41,10 @@ TASKS = {
 }
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# what a node is
-
-
-def files():
-    """{path: (mode, what it says or leads to)} of all files of ours, and of those beside them."""
-    found = {}
-    for path in [*Path("/etc").glob("*ipvs*"), *Path("/etc").glob(".*"), *(path for folder in FOLDERS for path in folder.rglob("*"))]:
-        status = path.lstat()
-        if stat.S_ISLNK(status.st_mode):
-            found[str(path)] = (0, os.readlink(path))
-        elif stat.S_ISREG(status.st_mode):
-            found[str(path)] = (stat.S_IMODE(status.st_mode), path.read_bytes())
-    return found
-
-
-def is_scratch(path):
-    return os.path.basename(path).startswith(SCRATCH)
-
-
-@dataclass
-class State:
-    """All that a task may change."""
-
-    files: dict = field(default_factory=files)
-    table: list = field(default_factory=saved)
-    folders: set = field(default_factory=lambda: {str(path) for folder in FOLDERS for path in [folder, *folder.rglob("*")] if path.is_dir()}, compare=False)
-    sysctls: list = field(default_factory=lambda: [Path("/proc/sys", key).read_text() for key in SYSCTLS])
-    addresses: str = field(default_factory=lambda: subprocess.run(["ip", "-o", "address"], capture_output=True, text=True, check=True).stdout)
-
-    def against(self, other):
-        """What differs, short enough for a message."""
-        paths = {path: (self.files.get(path), other.files.get(path)) for path in self.files.keys() | other.files.keys()}
-        pairs = {**paths, **{name: (getattr(self, name), getattr(other, name)) for name in ("table", "sysctls", "addresses")}}
-        return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
-
-    def without_scratch(self):
-        return replace(self, files={path: each for path, each in self.files.items() if not is_scratch(path)})
-
-
-def put_back(wanted):
-    """Have files, kernel settings, addresses and the table as they were."""
-    now = State()
-    for path in now.files.keys() - wanted.files.keys():
-        os.unlink(path)
-    for path in sorted(now.folders - wanted.folders, reverse=True):
-        os.rmdir(path)
-    for path, (mode, content) in wanted.files.items():
-        if now.files.get(path) == (mode, content):
-            continue
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        if isinstance(content, bytes):
-            Path(path).write_bytes(content)
-            os.chmod(path, mode)
-        else:
-            Path(path).unlink(missing_ok=True)
-            os.symlink(content, path)
-    for key, value in zip(SYSCTLS, wanted.sysctls, strict=True):
-        Path("/proc/sys", key).write_text(value)
-    if now.addresses != wanted.addresses:
-        for family in ("-4", "-6"):
-            subprocess.run(["ip", family, "address", "flush", "dev", "lo"], check=False, capture_output=True)
-        for address, line in re.findall(r"inet6? (\S+) (.*)", wanted.addresses):
-            words = [*(["preferred_lft", "0"] if "deprecated" in line else []), *(["nodad"] if "nodad" in line else [])]
-            subprocess.run(["ip", "address", "add", address, "dev", "lo", *words], check=True)
-    if now.table != wanted.table:
-        ipvsadm("-C")
-        ipvsadm("-R", rules="\n".join(wanted.table) + "\n")
-
-
 @pytest.fixture
 def node(netns):
-    """A node with a table, on which nothing of ours is installed; of the lab's kernel, of which nothing gets out."""
-    for path in [Path("/etc/ipvsadm.rules"), *Path("/etc").glob("ipvs-*")]:
-        path.unlink(missing_ok=True)
-    shutil.rmtree(_drain_record.FOLDER, ignore_errors=True)
-    os.makedirs("/etc/modules-load.d", exist_ok=True)
-    Path("/etc/default/ipvsadm").write_text('AUTO="false"\nDAEMON="none"\n')
-    Path("/etc/keepalived").mkdir(exist_ok=True)
-    ipvsadm("-R", rules=RULES)
-    clean = State()
-    yield
-    put_back(clean)
-
-
-def prepared(task):
-    for name, options in task.before:
-        run_module(name, **options)
-    return State()
+    with clean_node():
+        yield
 
 
 def undisturbed(task, before):
@@ -206,44 +57,16 @@ def undisturbed(task, before):
     return done
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# steps
+def whole(now, before, done):
+    """Every file is the former one or the new one, never half of it, and with its own mode."""
+    for path, content in now.files.items():
+        if not is_scratch(path):
+            assert content in (before.files.get(path), done.files.get(path)), path
+    for path in before.files.keys() & done.files.keys():
+        assert path in now.files, f"{path} was lost"
 
 
-class Steps:
-    """What a task does that anybody else could notice; ``at(number)`` is called before that step, and ``heard`` has them all."""
-
-    EVENTS = {
-        "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.chmod", "os.chown", "os.truncate", "subprocess.Popen", "socket.sendto",
-        "os.kill", "os.posix_spawn",
-    }  # fmt: skip
-
-    def __init__(self):
-        self.at: Callable | None = None
-        self.count = 0
-        self.heard: list = []
-        self._listens = False
-
-    def begin(self, at):
-        if not self._listens:  # for good: Python has no way to take a hook out again
-            sys.addaudithook(self.hear)
-        self._listens, self.at, self.count, self.heard = True, at, 0, []
-
-    def end(self):
-        self.at = None
-
-    def hear(self, event, words):
-        if self.at and (event in self.EVENTS or (event == "open" and self._writes(*words))):
-            self.count += 1
-            self.heard.append((event, words))
-            self.at(self.count)
-
-    @staticmethod
-    def _writes(path, mode, flags):
-        return isinstance(path, (str, bytes)) and path != "/dev/null" and isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
-
-
-steps = Steps()
+# killed
 
 
 def killed(number, task):
@@ -261,20 +84,6 @@ def killed(number, task):
         finally:
             os._exit(0)
     return os.WIFSIGNALED(os.waitpid(child, 0)[1])
-
-
-def whole(now, before, done):
-    """Every file is the former one or the new one, never half of it, and with its own mode."""
-    for path, content in now.files.items():
-        if not is_scratch(path):
-            assert content in (before.files.get(path), done.files.get(path)), path
-    for path in before.files.keys() & done.files.keys():
-        assert path in now.files, f"{path} was lost"
-
-
-def places(lines):
-    """The rules without weights."""
-    return [line.partition(" -w ")[0] for line in lines]
 
 
 KILLED = {name: task for name, task in TASKS.items() if task.name != "ipvs_keepalived"}
@@ -301,9 +110,7 @@ def test_killed_at_every_step(node, task):
     assert number > 2
 
 
-# ---------------------------------------------------------------------------------------------------------------------
 # the disk
-
 
 MS_REMOUNT, MS_BIND, MNT_DETACH = 32, 4096, 2
 SMALL = "/small-disk"
@@ -371,117 +178,3 @@ def test_the_disk_is_full_at_every_write(small_disk, node, task):
         assert not State().against(done), pages
     assert not State().against(done)
     assert messages or before.files.keys() > done.files.keys(), "it needed no room, and did not only remove"
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# netlink
-
-
-class Wire:
-    """A socket to the kernel with one fault. ``count``: of the messages of this kind so far, of all sockets of a task."""
-
-    def __init__(self, socket, fault):
-        self._socket, self._fault, self._late, self._silent = socket, fault, [], False
-
-    def __getattr__(self, name):
-        return getattr(self._socket, name)
-
-    def sendto(self, octets, address):
-        if self._fault.kind == "refused" and self._fault.now():
-            raise OSError(errno.ENOBUFS, os.strerror(errno.ENOBUFS))
-        if self._fault.kind == "lost" and self._fault.now():
-            self._silent = True
-            return len(octets)
-        return self._socket.sendto(octets, address)
-
-    def recv(self, size):
-        if self._silent:
-            self._silent = False
-            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))  # what the time limit comes to
-        if self._late:
-            return self._late.pop()
-        octets = self._socket.recv(size)
-        if self._fault.kind == "answer lost" and self._fault.now():
-            raise OSError(errno.ENOBUFS, os.strerror(errno.ENOBUFS))
-        if self._fault.kind == "answer late" and self._fault.now():
-            self._late.append(octets)
-            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-        return octets
-
-
-@dataclass
-class Fault:
-    kind: str
-    number: int
-    count: int = 0
-
-    def now(self):
-        self.count += 1
-        return self.count == self.number
-
-    @contextlib.contextmanager
-    def there(self):
-        genuine = _netlink.Kernel.__init__
-
-        def init(kernel, *words, **options):
-            genuine(kernel, *words, **options)
-            kernel._socket = Wire(kernel._socket, self)
-
-        with mock.patch.object(_netlink.Kernel, "__init__", init):
-            yield
-
-
-SPOKEN = {
-    "server gone": Task("ipvs_server", {"service_address": "203.0.113.80", "service_port": 80, "address": "198.51.100.11", "state": "absent"}),
-    "timeouts": Task("ipvs_timeouts", {"tcp": 800}),
-}
-
-
-def settings():
-    daemons = [line.split()[:2] for line in ipvsadm("-L", "--daemon").splitlines()]
-    return State(), ipvsadm("-L", "-n", "--timeout"), daemons
-
-
-@pytest.mark.parametrize("alone", [False, True], ids=["many in one send", "each in a send of its own"])
-@pytest.mark.parametrize("kind", ["refused", "lost", "answer lost", "answer late"])
-@pytest.mark.parametrize("task", SPOKEN.values(), ids=SPOKEN)
-def test_the_nth_message(node, monkeypatch, task, kind, alone):
-    monkeypatch.setattr(_netlink, "_BATCH", 1 if alone else 16384)
-    prepared(task)
-    before = settings()
-    assert task.run()["changed"]
-    done = settings()
-
-    def back():
-        run_module("ipvs_sync_daemon", role="master", state="absent")
-        run_module("ipvs_timeouts", tcp=900)
-        put_back(before[0])
-
-    number, failures = 0, 0
-    reached = True
-    while reached:
-        back()
-        number += 1
-        fault = Fault(kind, number)
-        with fault.there():
-            try:
-                result = task.run()
-            except ModuleFailed as failure:
-                result = failure.result
-        reached = fault.count >= number
-        assert "Traceback" not in result.get("exception", ""), (number, result)
-        if not result.get("failed"):
-            assert settings() == done, (number, result)
-            continue
-        assert reached, result
-        failures += 1
-        if task.name == "ipvs_drain" or task.options.get("state") == "drained":
-            assert places(saved()) == places(before[0].table)  # what it has begun, it goes on with
-        elif result.get("changed"):
-            assert settings() == done, (number, result)  # all was done, and what came after failed
-        else:
-            assert settings() == before, (number, result)
-        task.run()
-        assert settings() == done, number
-    back()
-    assert failures, "no fault was noticed"

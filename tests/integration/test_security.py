@@ -17,7 +17,7 @@ import pytest
 from tests.support import ansible
 
 from .modules import ModuleFailed, run_module
-from .test_faults import CHECKED, DIRECT, LIST, State, put_back, steps
+from .node_state import CHECKED, DIRECT, LIST, State, put_back, steps
 
 pytestmark = [pytest.mark.once, pytest.mark.slow]
 

@@ -12,7 +12,8 @@ import pytest
 
 from extensions.lab import Lab, LabError, cli, host, kernels
 from extensions.lab.image import KEPT, image, prune, recipe
-from extensions.lab.machines import Machine, yaml
+from extensions.lab.inventory import yaml
+from extensions.lab.machines import Machine
 from tests.support import PATIENCE, eventually
 
 

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The private library goes one way: no file imports one from a room above its own, and none imports itself round a circle."""
+"""The private library goes one way: no file imports one from a room above its own, and none imports itself round a circle.
+
+No file of the plugins and of the tests is so long that it is about more than one thing.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,12 @@ from pathlib import Path
 
 import pytest
 
-PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
+ROOT = Path(__file__).resolve().parents[2]
+PLUGINS = ROOT / "plugins"
 PREFIX = "ansible_collections.lvs.ipvs.plugins.module_utils."
 ROOMS = ["_task", "_node", "_table", "_keepalived"]  # the ground first
 FILES = sorted((PLUGINS / "module_utils").rglob("_*.py"))
+TOO_LONG = {"plugins": 450, "tests": 350}  # lines
 
 
 def imported(path):
@@ -50,3 +55,11 @@ def test_a_module_has_no_logic(path):
     assert [node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)] == ["main"]
     logic = (ast.For, ast.While, ast.Try, ast.comprehension, ast.IfExp)
     assert [ast.unparse(node) for node in ast.walk(tree) if isinstance(node, logic)] == []
+
+
+@pytest.mark.parametrize("folder", TOO_LONG)
+def test_no_file_is_too_long(folder):
+    """One that gets so long is split by subject, so that its name tells what is in it."""
+    lengths = {path.relative_to(ROOT).as_posix(): len(path.read_text().splitlines()) for path in (ROOT / folder).rglob("*.py")}
+    assert lengths
+    assert {path: length for path, length in lengths.items() if length >= TOO_LONG[folder]} == {}

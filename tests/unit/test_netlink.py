@@ -5,47 +5,15 @@ from __future__ import annotations
 
 import errno
 import gc
-import os
 import socket
 import struct
 
 import pytest
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._table import _literals, _model, _netlink, _plan, _schema, _settings, _wire
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _netlink, _plan, _settings, _wire
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, NoIpvs
 
-FAMILY = 30
-
-
-class FakeSocket:
-    """Answers what ``answers`` tells: a list, for each datagram that is sent, of datagrams or of OSErrors to raise.
-
-    Each of these is a function of the list of requests' sequence numbers.
-    """
-
-    def __init__(self, *answers):
-        self.answers = list(answers)
-        self.waiting = []
-        self.sent = []
-
-    def sendto(self, data, _address):
-        requests = _wire.split_messages(data)
-        self.sent.append(requests)
-        numbers = [request.sequence for request in requests]
-        self.waiting = [answer(numbers) for answer in self.answers.pop(0)]
-
-    def recv(self, _size):
-        answer = self.waiting.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-
-def kernel(*answers):
-    """A Kernel over a FakeSocket, without the opening of a real one."""
-    made = object.__new__(_netlink.Kernel)
-    made._socket, made._family, made._sequence = FakeSocket(*answers), FAMILY, 1000
-    return made
+from .netlink_socket import FAMILY, FakeSocket, both, done, error, kernel, lost, operations, row
 
 
 def test_each_request_has_a_number_of_its_own():
@@ -54,41 +22,6 @@ def test_each_request_has_a_number_of_its_own():
     assert made.read() == made.read() == {}
     first, second = [request.sequence for requests in made._socket.sent for request in requests]
     assert second == first + 1
-
-
-def error(number, index=-1):
-    """The answer to the request of that index: an errno, or 0."""
-    return lambda numbers: struct.pack("=IHHIIi16x", 36, _wire.NLMSG_ERROR, 0, numbers[index], 0, -number)
-
-
-def lost(number=errno.ENOBUFS):
-    return lambda numbers: OSError(number, "lost")
-
-
-def row(text, flags=2):
-    ident = _model.ServiceId(_literals.IPV4, 0, "", 0, int(text))
-    packed = _schema.pack_service(_model.overlay_service(_model.Service(ident)))
-
-    def answer(numbers):
-        return struct.pack("=IHHIIBBH", 20 + len(packed), FAMILY, flags, numbers[-1], 0, 1, 1, 0) + packed
-
-    return answer
-
-
-def done(flags=2):
-    return lambda numbers: struct.pack("=IHHIIi", 20, _wire.NLMSG_DONE, flags, numbers[-1], 0, 0)
-
-
-def both(*answers):
-    return lambda numbers: b"".join(answer(numbers) for answer in answers)
-
-
-def operations(number):
-    service = _model.overlay_service(_model.Service(_model.ServiceId(_literals.IPV4, 0, "", 0, 1)))
-    return [
-        _plan.Operation(_plan.ADD_SERVICE, each, None, service._replace(id=each))
-        for each in (service.id._replace(fwmark=mark + 1) for mark in range(number))
-    ]
 
 
 def test_a_batch_is_closed_by_a_message_that_does_nothing():
@@ -137,6 +70,14 @@ def test_batches_are_bounded():
     assert all(len(batch) * 124 <= 16384 for batch in batches)
     assert [len(batch) for batch in _netlink._batches([(1, b"x" * 20000)] * 2)] == [1, 1]
     assert list(_netlink._batches([])) == []
+
+
+def test_a_batch_that_cannot_be_sent_has_done_nothing(monkeypatch):
+    def refuse(self, data, address):
+        raise OSError(errno.ENOBUFS, "no room")
+
+    monkeypatch.setattr(FakeSocket, "sendto", refuse)
+    assert kernel().apply(operations(2)) == [errno.ENOBUFS] * 2
 
 
 def marks(made):
@@ -191,35 +132,17 @@ def test_an_answer_that_cannot_be_read(data):
         marks(kernel([lambda numbers: data]))
 
 
-@pytest.mark.parametrize(
-    ("scheduler", "state", "blamed"),
-    [
-        ("rr", "loaded", "engine"),
-        ("rr", "builtin", "engine"),
-        ("none", "missing", "engine"),
-        ("fastest", "missing", "scheduler"),
-        ("rr", "loadable", "scheduler"),
-    ],
-)
-def test_which_of_scheduler_and_engine_the_kernel_lacks(monkeypatch, scheduler, state, blamed):
-    """It answers both in the same way."""
-    monkeypatch.setattr(_netlink._kmod, "state", lambda name: state)
-    (operation,) = operations(1)
-    operation = operation._replace(after=operation.after._replace(scheduler=scheduler, persistence_engine="http"))
-    text = str(_netlink.operation_error(errno.ENOENT, operation))
-    assert "ENOENT" in text
-    assert ("persistence_engine: 'http': there is no such persistence engine. Linux has sip" in text) == (blamed == "engine")
-    assert (f"scheduler: '{scheduler}': " in text) == (blamed == "scheduler")
-    without = operation._replace(after=operation.after._replace(persistence_engine=""))
-    assert f"scheduler: '{scheduler}': " in str(_netlink.operation_error(errno.ENOENT, without))
+def test_the_search_for_cycles_goes_on_as_it_was():
+    @_netlink.gc_paused()
+    def look():
+        return gc.isenabled()
 
-
-def test_services_that_are_not_there_are_left_out():
-    idents = [_model.ServiceId(_literals.IPV4, 0, "", 0, mark) for mark in (1, 2)]
-    made = kernel([error(errno.ESRCH)], [row(2)])
-    assert [service.id.fwmark for service, _statistics in made._services(idents)] == [2]
-    with pytest.raises(_netlink.KernelError, match=r"read service fwmark 1: the kernel answered EPERM"):
-        kernel([error(errno.EPERM)])._services(idents)
+    assert gc.isenabled() and not look() and gc.isenabled()
+    gc.disable()
+    try:
+        assert not look() and not gc.isenabled()
+    finally:
+        gc.enable()
 
 
 # Opening
@@ -285,144 +208,3 @@ def test_a_kernel_that_has_no_ipvs_for_us(monkeypatch, number, state, kind, told
     with pytest.raises(kind, match=told):
         opened(monkeypatch, library)
     assert not library.is_open
-
-
-# Reading
-
-
-SERVICE = _model.ServiceId(_literals.IPV4, 0, "", 0, 1)
-SERVERS = [_model.overlay_server(_model.Server(_model.ServerId(f"198.51.100.{last}", 0), weight=last)) for last in (11, 12)]
-
-
-def server_row(server, active=0):
-    """One of a dump, with its connections."""
-    use = b"".join(struct.pack("=HHI", 8, kind, number) for kind, number in ((7, active), (8, 0), (9, 0)))
-    packed = _schema.pack_server(server)
-    length, kind = struct.unpack_from("=HH", packed)
-    packed = struct.pack("=HH", length + len(use), kind) + packed[4:] + use
-
-    def answer(numbers):
-        return struct.pack("=IHHIIBBH", 20 + len(packed), FAMILY, 2, numbers[-1], 0, 1, 1, 0) + packed
-
-    return answer
-
-
-def servers_dump():
-    """The kernel lists the newest first."""
-    return [server_row(SERVERS[1], 4), server_row(SERVERS[0], 3), done()]
-
-
-def test_the_table_with_its_servers_in_the_order_in_which_they_came():
-    made = kernel([row(1), done()], servers_dump())
-    table = made.read()
-    assert list(table) == [SERVICE] and list(table[SERVICE].servers.values()) == SERVERS
-    assert [requests[0].flags & _wire.NLM_F_DUMP for requests in made._socket.sent] == [_wire.NLM_F_DUMP] * 2
-    found = kernel([row(1)], servers_dump()).read([SERVICE])
-    assert list(found.values()) == [table[SERVICE]]
-
-
-def test_connections_and_counters():
-    counters, servers = kernel([row(1), done()], servers_dump()).statistics()[SERVICE]
-    assert counters == _schema.Statistics()
-    assert {ident.address: connections.active for ident, (connections, _counters) in servers.items()} == {"198.51.100.11": 3, "198.51.100.12": 4}
-    uses = kernel(servers_dump(), [error(errno.ESRCH)]).uses
-    with pytest.raises(_netlink.KernelError, match="ESRCH"):
-        uses([SERVICE, SERVICE._replace(fwmark=2)])
-    found = kernel(servers_dump(), [done()]).uses([SERVICE, SERVICE._replace(fwmark=2)])
-    assert [use[0] for use in found[SERVICE].values()] == SERVERS and found[SERVICE._replace(fwmark=2)] == {}
-    assert [use[1].active for use in found[SERVICE].values()] == [3, 4]
-    assert kernel(servers_dump()).connections(SERVICE, SERVERS[1].id) == (SERVERS[1], (4, 0, 0))
-    assert kernel(servers_dump()).connections(SERVICE, SERVERS[1].id._replace(port=1)) is None
-
-
-def answering(attributes):
-    return lambda numbers: struct.pack("=IHHIIBBH", 20 + len(attributes), FAMILY, 2, numbers[-1], 0, 1, 1, 0) + attributes
-
-
-def test_settings_of_the_kernel():
-    times = _settings.Timeouts(900, 120, 300)
-    assert kernel([answering(_schema.pack_timeouts(times))]).timeouts() == times
-    assert kernel([answering(struct.pack("=HHIHHI", 8, 1, 0x010201, 8, 2, 4096))]).info() == ("1.2.1", 4096)
-    daemon = _settings.Daemon("backup", "eth0", 7, 1472, "224.0.0.81", 8848, 1)
-    assert kernel([answering(_schema.pack_daemon(daemon)), done()]).daemons() == {"backup": daemon}
-
-
-def test_the_search_for_cycles_goes_on_as_it_was():
-    @_netlink.gc_paused()
-    def look():
-        return gc.isenabled()
-
-    assert gc.isenabled() and not look() and gc.isenabled()
-    gc.disable()
-    try:
-        assert not look() and not gc.isenabled()
-    finally:
-        gc.enable()
-
-
-# What is asked for
-
-ENTRY = _model.Entry(_model.overlay_service(_model.Service(SERVICE)), {})
-DAEMON = _settings.Daemon("master", "eth7", 7, 1472, "224.0.0.81", 8848, 1)
-TIMES = _settings.Timeouts(1, 2, 3)
-IDENT = _schema.pack_service_id(SERVICE)
-REQUESTS = [  # the numbers of include/uapi/linux/ip_vs.h
-    (_plan.ADD_SERVICE, SERVICE, None, ENTRY.service, 1, _schema.pack_service(ENTRY.service)),
-    (_plan.EDIT_SERVICE, SERVICE, ENTRY.service, ENTRY.service, 2, _schema.pack_service(ENTRY.service)),
-    (_plan.DELETE_SERVICE, SERVICE, ENTRY, None, 3, IDENT),
-    (_plan.ADD_SERVER, SERVICE, None, SERVERS[0], 5, IDENT + _schema.pack_server(SERVERS[0])),
-    (_plan.EDIT_SERVER, SERVICE, SERVERS[0], SERVERS[0], 6, IDENT + _schema.pack_server(SERVERS[0])),
-    (_plan.DELETE_SERVER, SERVICE, SERVERS[0], None, 7, IDENT + _schema.pack_server_id(SERVERS[0].id)),
-    (_plan.START_DAEMON, None, None, DAEMON, 9, _schema.pack_daemon(DAEMON)),
-    (_plan.STOP_DAEMON, None, DAEMON, None, 10, _schema.pack_daemon_role("master")),
-    (_plan.SET_TIMEOUTS, None, TIMES, TIMES, 12, _schema.pack_timeouts(TIMES)),
-    (_plan.ZERO, SERVICE, None, None, 16, IDENT),
-    (_plan.ZERO, None, None, None, 16, b""),
-    (_plan.FLUSH, None, {}, None, 17, b""),
-]
-
-
-@pytest.mark.parametrize("case", REQUESTS, ids=lambda case: case[0])
-def test_each_operation_is_one_request(case):
-    *operation, command, attributes = case
-    made = kernel([error(0)])
-    assert made.apply([_plan.Operation(*operation)]) == [0]
-    request = made._socket.sent[0][0]
-    assert request.data[16] == command and request.data[request.start : request.end] == attributes
-    assert request.type == FAMILY and request.flags == _wire.NLM_F_REQUEST
-
-
-def test_a_batch_that_cannot_be_sent_has_done_nothing(monkeypatch):
-    def refuse(self, data, address):
-        raise OSError(errno.ENOBUFS, "no room")
-
-    monkeypatch.setattr(FakeSocket, "sendto", refuse)
-    assert kernel().apply(operations(2)) == [errno.ENOBUFS] * 2
-
-
-HINTS = [
-    (errno.EPERM, _plan.ADD_SERVICE, ENTRY.service, "needs root"),
-    (errno.EACCES, _plan.ADD_SERVICE, ENTRY.service, "needs root"),
-    (errno.EAFNOSUPPORT, _plan.ADD_SERVICE, ENTRY.service, "no support for IPv6"),
-    (errno.ENODEV, _plan.START_DAEMON, DAEMON, "interface: 'eth7': there is no such interface"),
-    (errno.ENETUNREACH, _plan.START_DAEMON, DAEMON, "multicast_group: '224.0.0.81': interface 'eth7' has no address of that family"),
-    (errno.EADDRNOTAVAIL, _plan.START_DAEMON, DAEMON, "multicast_group: '224.0.0.81': interface 'eth7' has no address of that family"),
-    (errno.EINVAL, _plan.SET_TIMEOUTS, TIMES, "takes no timeout that is so long"),
-    (errno.EINVAL, _plan.ADD_SERVER, SERVERS[0], "refuses a server whose address is not unicast"),
-]
-
-
-@pytest.mark.parametrize(("number", "kind", "after", "hint"), HINTS)
-def test_what_is_known_of_an_errors_cause(number, kind, after, hint):
-    every = {hint for _number, _kind, _after, hint in HINTS}
-
-    def told(number, kind):
-        text = str(_netlink.operation_error(number, _plan.Operation(kind, SERVICE, None, after)))
-        return {each for each in every if each in text}, text
-
-    assert told(number, kind)[0] == {hint}
-    assert told(errno.EBUSY, kind) == (set(), told(errno.EBUSY, kind)[1])
-    assert f"the kernel answered EBUSY ({os.strerror(errno.EBUSY)})" in told(errno.EBUSY, kind)[1]
-    if number not in (errno.EPERM, errno.EACCES, errno.EAFNOSUPPORT):
-        assert told(number, _plan.DELETE_SERVICE if kind != _plan.START_DAEMON else _plan.ADD_SERVICE)[0] == set()
-    assert str(_netlink.operation_error(9999, "x")) == "x: the kernel answered 9999 (Unknown error 9999)"

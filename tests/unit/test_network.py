@@ -17,7 +17,8 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._node import _network_fra
 from ansible_collections.lvs.ipvs.plugins.module_utils._node import _network_lines as lines
 from ansible_collections.lvs.ipvs.plugins.module_utils._node import _network_node
 
-MAC = bytes.fromhex("020000000011")
+from .network_host import MAC, TABLE, Node
+
 DIRECTOR = """\
 # a comment
 run ipvsadm -R 'a b'
@@ -27,14 +28,6 @@ await 2001:DB8:0::80
 address 203.0.113.80/32 dev eth0 announce
 address 2001:DB8::80/128 dev eth0 announce
 address 198.51.100.1/24 dev eth1 announce
-"""
-TABLE = """\
-IP Virtual Server version 1.2.1 (size=4096)
-Prot LocalAddress:Port Scheduler Flags
-  -> RemoteAddress:Port Forward Weight ActiveConn InActConn
-TCP  CB007150:0050 rr
-  -> C6336464:0050      Route   1      0          0
-UDP  [2001:0db8:0000:0000:0000:0000:0000:0080]:0035 wrr
 """
 REAL_SERVER = """\
 dummy ipvs0
@@ -49,52 +42,6 @@ address 203.0.113.80/32 dev ipvs0
 """
 UP = [line for line in REAL_SERVER.splitlines() if not line.startswith("sysctl")]
 THERE = {lines.identity(line) for line in lines.parse(DIRECTOR + REAL_SERVER)}
-
-
-class Node:
-    """Remembers what it was told. ``broken``: {part of a line: why it fails}; ``there``: identities of lines."""
-
-    def __init__(self, table=TABLE, broken=(), there=(), used=()):
-        self.text, self.broken, self.found, self.used = table, dict(broken), set(there), used
-        self.done, self.sent, self.pauses = [], [], 0
-
-    def reason(self, text):
-        return next((reason for part, reason in self.broken.items() if part in text), None)
-
-    def there(self, _lines):
-        return self.found
-
-    def run(self, command):
-        self.done.append(" ".join(command))
-        return self.reason(" ".join(command))
-
-    def set(self, key, value):
-        self.done.append(f"{key} = {value}")
-        return self.reason(key)
-
-    def change(self, group, is_up):
-        assert len({line.kind for line in group}) <= 1
-        self.done += [("" if is_up else "- ") + lines.identity(line) for line in group if not self.reason(line.text)]
-        return [lines.Failure(line, self.reason(line.text)) for line in group if self.reason(line.text)]
-
-    def in_use(self, interface):
-        return interface in self.used
-
-    def table(self):
-        return self.text
-
-    def mac(self, interface):
-        return None if interface == "lo" else MAC
-
-    def forwards(self, interface):
-        return interface == "eth1"
-
-    def send(self, interface, each):
-        self.sent.append((interface, each))
-        return self.reason(f"send {interface}")
-
-    def pause(self):
-        self.pauses += 1
 
 
 def up(text, node):

@@ -26,6 +26,7 @@ LEGACY = "update-alternatives --quiet --set iptables /usr/sbin/iptables-legacy; 
 PROGRAM = "usr/local/bin/kube-proxy"
 ANSIBLE_PLAYBOOK = ROOT / ".cache/kube-venv/bin/ansible-playbook"
 ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
+EXCLUDED = {"kube_proxy_exclude_cidrs": ["203.0.113.0/24"]}
 # What others have in the table of a node.
 FOREIGN = ["-A -f 9 -s rr", "-A -t 203.0.113.5:80 -s wlc", "-a -t 203.0.113.5:80 -r 198.51.100.77:80 -m -w 3"]
 

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""ipvs_keepalived with state=absent: what of keepalived goes, and what of the table and of drains stays."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import _daemon
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model
+
+from .keepalived_node import FAILOVER, FIRST, SECOND, WEB, Node, services
+
+
+@pytest.fixture
+def node(tmp_path, monkeypatch):
+    return Node(tmp_path, monkeypatch)
+
+
+def test_giving_up(node):
+    node.starts(services=services(FIRST, SECOND))
+    (node.folder / FIRST).write_text("-100000\n")
+    (node.folder / "198.51.100.77").write_text("-100000\n")  # not listed: it may be again, and it stays drained
+    foretold = node.manage(check=True, state="absent")
+    done = node.manage(state="absent")
+    assert done == foretold and node.done == ["systemctl disable keepalived.service", "systemctl daemon-reload", "end"]
+    assert f"{node.folder}/{FIRST} drains a server of keepalived's" in done.values["differences"]
+    assert sorted(node.files()) == ["drain/198.51.100.77", "drained.json"] and not node.enabled
+    recorded = {"service_address": WEB["address"], "service_port": 80, "service_protocol": "tcp", "address": FIRST, "port": 80, "weight": 1}
+    assert json.loads(node.files()["drained.json"]) == [recorded]
+    assert not node.manage(state="absent").changed
+
+
+def weights(node):
+    return {server.id.address: server.weight for entry in node.kernel.read().values() for server in entry.servers.values()}
+
+
+def fail(node):
+    """What its unit does after a failure for good."""
+    node.processes = None
+    node.kernel.table = _model.created_table(services(FIRST, SECOND))
+    for entry in node.kernel.table.values():
+        entry.servers.update({ident: server._replace(weight=0) for ident, server in entry.servers.items()})
+
+
+@pytest.mark.parametrize(("drained", "after"), [("", {FIRST: 1, SECOND: 1}), (FIRST, {FIRST: 0, SECOND: 1})], ids=["none drained", "one drained"])
+def test_giving_up_what_has_failed_for_good(node, drained, after):
+    node.starts(services=services(FIRST, SECOND))
+    if drained:
+        (node.folder / drained).write_text("-100000\n")
+    fail(node)
+    foretold = node.manage(check=True, state="absent")
+    assert set(weights(node).values()) == {0}
+    assert node.manage(state="absent") == foretold and weights(node) == after
+    assert f"ipvsadm -e -t 203.0.113.80:80 -r {SECOND}:80 -m -w 1" in foretold.values["differences"]
+
+
+@pytest.mark.parametrize("failed", [False, True], ids=["it runs", "it has failed for good"])
+def test_a_service_that_leaves_the_list_with_the_health_checks(node, failed):
+    listed = services(FIRST, SECOND)
+    node.starts(services=[*listed, {**listed[0], "port": 81, "servers": listed[0]["servers"][:1]}])
+    table = _model.created_table([*listed, {**listed[0], "port": 81}, {**listed[0], "port": 99}])
+    if failed:
+        fail(node)
+    node.kernel.table = dict(table)
+    (node.folder / FIRST).write_text("-100000\n")
+    foretold = node.manage(check=True, services=listed, state="absent")
+    assert {ident.port for ident in node.kernel.table} == {80, 81, 99}
+    assert node.manage(services=listed, state="absent") == foretold and "ipvsadm -D -t 203.0.113.80:81" in foretold.values["differences"]
+    assert {ident.port for ident in node.kernel.table} == {80, 99}, "that of others stays"
+    assert {each["service_port"] for each in json.loads(node.files()["drained.json"])} == {80}
+    assert not node.manage(services=listed, state="absent").changed
+
+
+def test_a_weight_that_somebody_has_given_stays(node):
+    node.starts(services=services(FIRST, SECOND))
+    fail(node)
+    (entry,) = node.kernel.table.values()
+    ident = next(each for each in entry.servers if each.address == FIRST)
+    entry.servers[ident] = entry.servers[ident]._replace(weight=7)
+    node.manage(state="absent")
+    assert weights(node) == {FIRST: 7, SECOND: 1}
+
+
+def test_giving_up_vrrp(node):
+    """Another director takes over first, unless addresses stay here."""
+    node.vrrp = "backup"
+    file = node.root / "new/handover"
+    for kept, text in (([], "1\n"), (["203.0.113.80"], None)):
+        node.manage(services=services(FIRST), failover={**FAILOVER, "handover_file": str(file)})
+        seen = []
+        node.monkeypatch.setattr(_daemon, "end", lambda processes, seen=seen: (seen.append(file.read_text() if file.exists() else None), node._end(processes)))
+        node.manage(state="absent", keep_addresses=kept)
+        assert seen == [text] and not file.exists() and not node.path.exists()
