@@ -24,7 +24,8 @@ class FakeSocket:
         self.waiting = []
         self.sent = []
 
-    def sendto(self, data, _address):
+    def sendto(self, data, address):
+        assert address == (0, 0)  # the kernel
         requests = _wire.split_messages(data)
         self.sent.append(requests)
         numbers = [request.sequence for request in requests]

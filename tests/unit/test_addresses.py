@@ -81,7 +81,7 @@ def test_an_address_that_no_interface_leads_to_is_refused():
     ("entry", "default", "told"),
     [
         ({"address": "203.0.113.82", "interface": "eth7"}, "eth0", r"addresses\[0\].interface: 'eth7'"),
-        ("203.0.113.82", "eth8", "interface: 'eth8'"),
+        ("203.0.113.82", "eth8", r"\Ainterface: 'eth8'"),
     ],
 )
 def test_an_interface_that_is_not_there_is_refused(entry, default, told):

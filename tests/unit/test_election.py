@@ -79,11 +79,14 @@ def test_a_process_without_instances_takes_no_part(states):
 
 
 @pytest.mark.parametrize(("told", "seconds"), [([both("master"), both("backup")], 2), ([both("master")], 4), ([both("backup")], 1)])
-def test_handing_over(states, tmp_path, told, seconds):
+def test_handing_over(states, tmp_path, told, seconds, monkeypatch):
     """It waits until another has taken over, for a while."""
     states[0].extend(told)
+    pauses = []
+    monkeypatch.setattr(_election.time, "sleep", pauses.append)
     _election.hand_over(str(tmp_path / "handover"), PROCESSES)
     assert (tmp_path / "handover").read_text() == "1\n" and abs(states[1][0] - seconds) <= 1
+    assert pauses == [_election._PAUSE] * len(pauses) and bool(pauses) == (told[0] != both("backup"))
 
 
 def test_the_file_is_known_from_the_text():

@@ -60,6 +60,7 @@ def test_there_and_back(director):
     assert (done.changed, done.before, done.after) == (True, foretold.before, foretold.after) == (True, f"{director.path}: 0\n", f"{director.path}: 1\n")
     assert director.written == [(str(director.path), "1\n")]
     assert (done.values["master"], done.values["handover"]) == (False, {"file": str(director.path), "lowered": True})
+    assert 0 <= done.values["seconds"] < 60
     again = director.run("lowered", wait_for="backup")
     assert (again.changed, director.written, again.before) == (False, [], again.after)
     back = director.run("restored", wait_for="master")

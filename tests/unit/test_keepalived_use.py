@@ -9,7 +9,7 @@ import json
 
 import pytest
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import _generation, _state
+from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import _daemon, _generation, _state, _use
 from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain_files
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, OptionError
 
@@ -123,6 +123,11 @@ def test_a_configuration_with_a_command_ends_the_test_of_an_old_keepalived(node)
     assert "exit status 143" in node.fails(services=listed)
 
 
+@pytest.mark.parametrize("service", ["keepalived", "keepalived.service"])
+def test_the_unit_has_its_suffix_once(node, service):
+    assert node.manage(services=services(FIRST), service=service).values["unit"] == "keepalived.service"
+
+
 def test_a_file_of_others(node):
     node.path.write_text(THEIRS)
     assert "set replace=true" in node.fails(services=services(FIRST))
@@ -133,6 +138,9 @@ def test_a_file_of_others(node):
     assert "s3" not in shown and "cret" not in shown and "\tauth_pass ********\n    }" in shown
     node.path.write_text(THEIRS)
     assert node.manage(state="absent").changed is False and node.path.read_text() == THEIRS and node.processes
+    node.path.unlink()  # and wherever it has its configuration
+    done = node.manage(state="absent")
+    assert "keepalived runs" not in done.values["differences"] and node.processes
 
 
 def test_bad_options(node):
@@ -197,3 +205,7 @@ def test_sorry_servers_that_a_configuration_loses():
     lost = [("203.0.113.80 53", "198.51.100.99 53")]
     assert _generation.lost_sorry_servers(services, services.replace("    sorry_server 198.51.100.99 53\n", "")) == lost
     assert _generation.lost_sorry_servers(services, services.replace(".99 53", ".98 53")) == lost
+
+
+def test_nobody_checks_where_keepalived_has_ended(node):
+    assert _use._unchecked(None) == _use._unchecked(_daemon.Processes(10, None, 12)) == 0

@@ -253,3 +253,10 @@ def test_a_merge_key_is_no_second_key():
 def test_a_value_that_is_not_equal_to_itself():
     text = HEAD + "note: .nan\n"
     assert edit(text, mode="ipvs") == text + "mode: ipvs\n"
+
+
+@pytest.mark.parametrize("wrong", ["5", "198.51.100.0/24", "true", "[198.51.100.0/24, 198.51.100.0/24]"])
+def test_networks_that_are_no_list_are_replaced(wrong):
+    """kube-proxy does not start with the first three."""
+    after = edit(HEAD + f"ipvs:\n  excludeCIDRs: {wrong}\n", exclude_cidrs=["198.51.100.0/24"])
+    assert yaml.safe_load(after)["ipvs"] == {"excludeCIDRs": ["198.51.100.0/24"]}

@@ -25,6 +25,7 @@ edit = FilterModule().filters()["kube_proxy_config"]
         ("- a\n", "found a document without a kind"),
         ("just text", "found a document without a kind"),
         (KUBEADM + "---\n" + KUBEADM, "found 2"),
+        (KUBEADM + "---\n" + KUBEADM + "---\nmode: ipvs\n", "expected one KubeProxyConfiguration in the text, found 2\n"),
         (HEAD + "mode: ipvs\n\tx: y\n", "not valid YAML: line 4"),
         (HEAD + "x:\n-\ty\n", "not valid YAML: line 4"),
         (HEAD + "mode: 'ipvs\n", "not valid YAML: line"),
@@ -50,7 +51,7 @@ edit = FilterModule().filters()["kube_proxy_config"]
 def test_a_text_that_cannot_be_edited_is_refused(text, message):
     with pytest.raises(AnsibleFilterError) as error:
         edit(text, mode="nftables", scheduler="rr", exclude_cidrs=["2001:db8::/32"])
-    assert message in str(error.value)
+    assert message in str(error.value) + "\n"
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,8 @@ def test_no_alternative_is_there(node):
 def test_a_scheduler_that_never_was(node):
     with pytest.raises(OptionError, match=r"schedulers\[1\]: 'wrrr': there is no such scheduler; did you mean wrr\? Linux has rr, wrr"):
         node.task(schedulers=["rr", "wrrr"])
+    with pytest.raises(OptionError, match=r"schedulers\[1\]: 'r r': give the name of a scheduler, such as rr"):
+        node.task(schedulers=["rr", "r r"])
 
 
 def test_a_scheduler_from_elsewhere_is_taken_where_modprobe_finds_it(node):

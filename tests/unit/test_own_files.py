@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 
 import pytest
 
@@ -12,7 +13,7 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._node import _own_files
 from ansible_collections.lvs.ipvs.plugins.module_utils._node._own_files import Change, File
 from ansible_collections.lvs.ipvs.plugins.module_utils._task import _files
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._answer import Context
-from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, OptionError
 
 from . import plain_files
 
@@ -114,3 +115,23 @@ def test_whose_links_are_followed(tmp_path, monkeypatch, user, owner, followed):
     else:
         with pytest.raises(IpvsError, match=f"link is a symbolic link that belongs to another user .UID {owner}"):
             _files.check_links(str(tmp_path / "link"))
+
+@pytest.mark.parametrize(
+    ("user", "owner", "group", "mode", "taken"),
+    [
+        (0, 0, 0, 0o700, True), (0, 1, 0, 0o700, False), (1000, 1000, 0, 0o700, True), (1000, 0, 0, 0o700, True), (1000, 1, 0, 0o700, False),
+        (0, 0, 0, 0o702, False), (0, 0, 0, 0o770, True), (0, 0, 1, 0o770, False), (0, 0, 1, 0o750, True),
+    ],
+)  # fmt: skip
+def test_whose_folders_are_taken(tmp_path, monkeypatch, user, owner, group, mode, taken):
+    genuine = os.stat(tmp_path)
+    fake = os.stat_result((stat.S_IFDIR | mode, *genuine[1:4], owner, group, *genuine[6:]))
+    real = os.stat
+    monkeypatch.setattr(_files, "check_links", lambda path: None)
+    monkeypatch.setattr(os, "stat", lambda path, **more: fake if path == str(tmp_path) else real(path, **more))
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    if taken:
+        _files.check_folder(str(tmp_path), "state_directory")
+    else:
+        with pytest.raises(OptionError, match="state_directory: .*: other users may write there"):
+            _files.check_folder(str(tmp_path), "state_directory")

@@ -146,3 +146,27 @@ def test_nearest_addresses():
     assert _nearest.addresses(there, "198.51.100.1") == ["198.51.100.11", "198.51.100.12", "198.51.100.13"]
     assert _nearest.addresses(there, "198.51.100.41")[0] in ("198.51.100.11", "198.51.100.14")
     assert _nearest.addresses({}, "198.51.100.1") == []
+
+
+def test_nearest_servers_come_in_order():
+    """The same server on another port, its neighbours on the same port, the same server elsewhere, its other neighbours."""
+    service, asked = _model.service_id(HTTP), _model.ServerId("198.51.100.11", 80)
+    there = table(
+        dict(HTTP, servers=[server(11, port=81), server(12, port=80), server(13, port=82)]),
+        dict(HTTP, port=443, servers=[server(11, port=80)]),
+        {"address": "203.0.113.81", "port": 80, "servers": [server(11, port=80), server(12, port=80)]},
+    )
+    own, neighbour, same_address, elsewhere, other_port = (
+        "198.51.100.11:81 of tcp 203.0.113.80:80",
+        "198.51.100.12:80 of tcp 203.0.113.80:80",
+        "198.51.100.11:80 of tcp 203.0.113.80:443",
+        "198.51.100.11:80 of tcp 203.0.113.81:80",
+        "198.51.100.13:82 of tcp 203.0.113.80:80",
+    )
+    order = [own, neighbour, same_address, elsewhere, other_port]
+    while len(order) > 1:
+        assert _nearest.servers(there, service, asked) == order[:3]
+        gone = order.pop(0)
+        for ident, entry in there.items():
+            for each in [each for each in entry.servers if "%s of %s" % (each, ident) == gone]:
+                del entry.servers[each]

@@ -90,3 +90,9 @@ def test_the_real_one_stays_small():
     )
     done = subprocess.run([sys.executable, "-c", program], env={"PYTHONPATH": ":".join(sys.path)}, capture_output=True, text=True, check=True)
     assert int(done.stdout) < 40
+
+
+def test_iproute_alone(package):
+    package({"iproute/__init__.py": "class IPRoute: pass\n", "__init__.py": "import pyroute2.ran\n", "ran.py": ""})
+    assert _pyroute2.load_iproute().__name__ == "IPRoute"
+    assert "pyroute2.ran" not in sys.modules

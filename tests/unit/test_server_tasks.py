@@ -28,6 +28,19 @@ def test_a_server_whose_service_is_missing(node):
         node.check(_tasks.manage_server, **SERVER, port=81)
 
 
+@pytest.mark.parametrize(("state", "told"), [("present", "there is no such virtual service; create it first"), ("absent", None)])
+def test_a_service_that_goes_while_its_server_is_managed(node, state, told):
+    """Between the first look and the second."""
+    node.run(_tasks.manage_service, **WEB, servers=[NAT])
+    reads, read = [], node.kernel.read
+    node.kernel.read = lambda *idents: reads.append(idents) or (read(*idents) if len(reads) == 1 else {})
+    if told:
+        with pytest.raises(IpvsError, match=told):
+            node.run(_tasks.manage_server, **SERVER, weight=9, state=state)
+    else:
+        assert not node.run(_tasks.manage_server, **SERVER, state=state).changed
+
+
 def test_a_server_that_goes_and_comes_while_it_is_drained(node):
     """Gone when its weight is to be set, there again with connections a moment later: it isn't ours any more."""
     node.run(_tasks.manage_service, **WEB, servers=[NAT])
