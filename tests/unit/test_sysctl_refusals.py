@@ -50,7 +50,7 @@ def test_mistakes_are_told_before_anything_is_touched(node, settings, text):
 
 @pytest.mark.parametrize(
     "path, text, words",
-    [("60.conf", None, "full path"), ("/etc/sysctl.d/60", None, "ends in .conf"), (None, "net.ipv4.ip_forward = 1\n", "another program wrote this file")],
+    [("60.conf", None, "full path"), ("ROOT/etc/sysctl.d/60", None, "ends in .conf"), ("ROOT/etc/sysctl.d/60-test.conf", "net.ipv4.ip_forward = 1\n", "another program wrote this file")],
 )
 def test_a_path_that_cannot_be_meant(node, path, text, words):
     if text:
@@ -58,7 +58,7 @@ def test_a_path_that_cannot_be_meant(node, path, text, words):
         node.path.write_text(text)
     for state in ("present", "absent"):
         with pytest.raises(OptionError, match=f"path: .*{words}"):
-            node.run({"net.ipv4.ip_forward": 1}, path=path or str(node.path), state=state)
+            node.run({"net.ipv4.ip_forward": 1}, path=path.replace("ROOT", str(node.root)), state=state)
 
 
 def test_what_only_another_kernel_has_is_skipped_with_a_warning(node):
