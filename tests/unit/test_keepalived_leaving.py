@@ -49,6 +49,14 @@ def test_it_gets_weight_0_before_it_goes(node):
     assert weights(node.path.read_text()) == {FIRST: 1} and not (node.folder / SECOND).exists()
 
 
+def test_nobody_leaves_where_keepalived_does_not_run(tmp_path, monkeypatch):
+    node = Node(tmp_path, monkeypatch)
+    node.enabled = True
+    assert node.manage(services=services(FIRST), drain_timeout=5, check=True).changed
+    node.starts(services=services(FIRST), drain_timeout=5)
+    assert weights(node.path.read_text()) == {FIRST: 1}
+
+
 def test_without_a_time_it_goes_at_once(node):
     node.manage(services=services(FIRST))
     assert [weights(text) for text in node.texts] == [{FIRST: 1}]

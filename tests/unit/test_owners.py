@@ -153,9 +153,10 @@ def test_included_files(node):
     assert node.owners() == ["keepalived (running, with virtual servers in /etc/keepalived/more/two)"]
 
 
-def test_a_keepalived_that_was_built_by_hand(node):
+@pytest.mark.parametrize("replaced", ["", " (deleted)"])
+def test_a_keepalived_that_was_built_by_hand(node, replaced):
     node.put("/usr/local/etc/keepalived/keepalived.conf", SERVER)
-    node.run("keepalived", exe="/usr/local/sbin/keepalived (deleted)", comm="renamed")
+    node.run("keepalived", exe="/usr/local/sbin/keepalived" + replaced, comm="renamed")
     assert node.owners() == ["keepalived (running, with virtual servers in /usr/local/etc/keepalived/keepalived.conf)"]
 
 
