@@ -85,7 +85,7 @@ def test_boots(lab, site):
     assert complaints("director") == [f'FAILED: address {LATE}/32 dev late0 announce: there is no interface late0']
     assert have("director", "eth0") == {VIP, VIP6}
     assert complaints("rs1") == [
-        'FAILED: link late0: no interface with this name',
+        'FAILED: link late0: No such device',
         f'FAILED: address {VIP}/32 dev late0: there is no interface late0',
         f'FAILED: address {VIP6}/128 dev late0: there is no interface late0',
     ]

@@ -117,6 +117,13 @@ def _reason(error):
     return os.strerror(error.errno) if error.errno else str(error)
 
 
+def _index(name):
+    try:
+        return socket.if_nametoindex(name)
+    except OSError as error:  # before Python 3.14 without a number
+        raise OSError(errno.ENODEV, os.strerror(errno.ENODEV)) from error
+
+
 def _pyroute2():
     from pyroute2 import IPRoute
 
@@ -282,10 +289,10 @@ class Node:
         if is_up:
             self._iproute().link("add", ifname=line.words[0], kind="dummy")
         else:
-            self._iproute().link("del", index=socket.if_nametoindex(line.words[0]))
+            self._iproute().link("del", index=_index(line.words[0]))
 
     def _change_link(self, line, is_up):
-        self._iproute().link("set", index=socket.if_nametoindex(line.words[0]), state="up" if is_up else "down")
+        self._iproute().link("set", index=_index(line.words[0]), state="up" if is_up else "down")
 
     def _change_route(self, line, is_up):
         settings = settings_of(line)
