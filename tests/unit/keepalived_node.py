@@ -89,9 +89,12 @@ class Node:
         return {self.loaded}
 
     def _checker_data(self, processes):
+        assert processes.checker  # whom else would it ask?
         return ""
 
-    _vrrp_data = _checker_data
+    def _vrrp_data(self, processes):
+        assert processes.vrrp
+        return ""
 
     def _reload(self, netns, context, name, checker, vrrp):
         if self.ends_by_reload:

@@ -9,7 +9,7 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import _daemo
 from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain, _model, _schema
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, OptionError
 
-from .keepalived_node import FIRST, SECOND, WEB, Node, services
+from .keepalived_node import FAILOVER, FIRST, SECOND, WEB, Node, services
 
 SERVICE = _model.service_id(WEB)
 PAIR = services(FIRST, SECOND)
@@ -55,6 +55,15 @@ def test_nobody_leaves_where_keepalived_does_not_run(tmp_path, monkeypatch):
     assert node.manage(services=services(FIRST), drain_timeout=5, check=True).changed
     node.starts(services=services(FIRST), drain_timeout=5)
     assert weights(node.path.read_text()) == {FIRST: 1}
+
+
+def test_nobody_leaves_where_keepalived_has_checked_nobody(tmp_path, monkeypatch):
+    """VRRP alone, to which health checks come."""
+    node = Node(tmp_path, monkeypatch)
+    node.starts(services=services(FIRST), checks=False, failover=FAILOVER)
+    node.processes = node.processes._replace(checker=None)
+    done = node.manage(services=services(FIRST), failover=FAILOVER, drain_timeout=5)
+    assert done.changed and weights(node.path.read_text()) == {FIRST: 1}
 
 
 def test_without_a_time_it_goes_at_once(node):
