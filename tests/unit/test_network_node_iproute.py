@@ -171,7 +171,11 @@ def test_rules(fields, identity):
             ("rule", "add", {"family": IPV4, "priority": 7, "table": 9, "src": "198.51.100.0", "src_len": 24}),
             None,
         ),
-        ("rule -6 priority 7 from 2001:db8::1 lookup 9", ("rule", "add", {"family": IPV6, "priority": 7, "table": 9, "src": "2001:db8::1", "src_len": 128}), None),
+        (
+            "rule -6 priority 7 from 2001:db8::1 lookup 9",
+            ("rule", "add", {"family": IPV6, "priority": 7, "table": 9, "src": "2001:db8::1", "src_len": 128}),
+            None,
+        ),
     ],
 )
 def test_what_pyroute2_is_told(line, up, down):

@@ -116,6 +116,7 @@ def test_whose_links_are_followed(tmp_path, monkeypatch, user, owner, followed):
         with pytest.raises(IpvsError, match=f"link is a symbolic link that belongs to another user .UID {owner}"):
             _files.check_links(str(tmp_path / "link"))
 
+
 @pytest.mark.parametrize(
     ("user", "owner", "group", "mode", "taken"),
     [

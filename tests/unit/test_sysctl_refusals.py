@@ -50,7 +50,11 @@ def test_mistakes_are_told_before_anything_is_touched(node, settings, text):
 
 @pytest.mark.parametrize(
     "path, text, words",
-    [("60.conf", None, "full path"), ("ROOT/etc/sysctl.d/60", None, "ends in .conf"), ("ROOT/etc/sysctl.d/60-test.conf", "net.ipv4.ip_forward = 1\n", "another program wrote this file")],
+    [
+        ("60.conf", None, "full path"),
+        ("ROOT/etc/sysctl.d/60", None, "ends in .conf"),
+        ("ROOT/etc/sysctl.d/60-test.conf", "net.ipv4.ip_forward = 1\n", "another program wrote this file"),
+    ],
 )
 def test_a_path_that_cannot_be_meant(node, path, text, words):
     if text:
