@@ -56,13 +56,13 @@ class Program:
         if words == ("-S", "-n"):
             return self.printed
         assert words == ("-R",)
-        self.done += options["input"].splitlines()
+        self.done += options["input"].splitlines() or ["nothing"]  # which is not worth a process
         return ""
 
     def start(self):
         reader = os.open(self.root / "fifo", os.O_RDONLY | os.O_NONBLOCK)
         self.writer = os.open(self.root / "fifo", os.O_WRONLY)
-        self.thread = threading.Thread(target=_pool_guard.main, args=(["program", str(self.root / "fifo")],))
+        self.thread = threading.Thread(target=_pool_guard.main, args=(["program", str(self.root / "fifo")],), daemon=True)
         self.thread.start()
         eventually(lambda: self.is_open)
         os.close(reader)
