@@ -81,6 +81,13 @@ def test_new_ones_come_first(node):
     assert [weights(text) for text in node.texts] == [{FIRST: 0, SECOND: 0, "198.51.100.13": 1}, {"198.51.100.13": 1}]
 
 
+def test_a_sorry_server_that_nobody_was_before(node):
+    """It is there from the start, and not only once the others have gone."""
+    node.manage(services=services(FIRST, sorry_server={"address": "198.51.100.19", "forward_method": "nat"}), drain_timeout=5)
+    assert [weights(text) for text in node.texts] == [{FIRST: 1, SECOND: 0}, {FIRST: 1}]
+    assert all("sorry_server 198.51.100.19 80" in text for text in node.texts)
+
+
 def test_one_that_becomes_the_sorry_server(node):
     """It cannot be both at the same time."""
     node.manage(services=services(FIRST, sorry_server={"address": SECOND, "forward_method": "nat"}), drain_timeout=5)
