@@ -54,6 +54,7 @@ def playbook(ipvs, tmp_path):
     return str(path)
 
 
+@pytest.mark.long
 def test_a_playbook(ipvs, ansible, playbook):
     with new_netns():
         output = ansible("ansible-playbook", "--diff", playbook).output
@@ -65,6 +66,7 @@ def test_a_playbook(ipvs, ansible, playbook):
     assert ipvs.saved() == sorted(RULES.splitlines())
 
 
+@pytest.mark.long
 def test_check_mode_and_diff(ipvs, ansible):
     arguments = json.dumps({"rules": MORE})
     output = ansible("ansible", "localhost", "--check", "--diff", "-m", "lvs.ipvs.ipvs_table", "-a", arguments).output

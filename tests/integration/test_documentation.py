@@ -86,6 +86,7 @@ BEFORE = {
 
 
 @pytest.mark.parametrize("module", MODULES)
+@pytest.mark.long
 def test_examples_run_and_return_what_is_documented(ipvs, module):
     subprocess.run(["ip", "-batch", "-"], input="link add eth1 type dummy\nlink set eth1 up\naddress add 198.51.100.11/24 dev eth1\n", text=True, check=True)
     ipvs.restore(BEFORE.get(module, ""))

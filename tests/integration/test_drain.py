@@ -188,6 +188,7 @@ def in_kernel():
 @pytest.mark.parametrize(
     ("state", "step"), [("drained", step) for step in STEPS] + [("restored", step) for step in OF_RESTORED], ids=lambda word: word.replace(" ", "_")
 )
+@pytest.mark.long
 def test_killed_at_every_step(ipvs, drain, saved_table, monkeypatch, state, step, then):
     """Whatever comes next, the weights from before the first run are what is put back in the end, also by the next boot."""
     before = in_kernel()

@@ -70,6 +70,7 @@ WANTED = [f"-A {T} -s wrr", f"-a {T} {R} -m -w 5"]
         (BEFORE + "-A -f 9\n-A -f 8\n", "ipvs_table", dict(services=[], prune=True, prune_force=True), "-C", []),
     ],
 )
+@pytest.mark.long
 def test_changed_once(ipvs, meddle, before, module, options, meddling, after):
     ipvs.fill(before)
     with meddle(ipvs, meddling) as calls:
@@ -166,6 +167,7 @@ def test_sync_daemons(ipvs, meddle):
         ipvs.module("ipvs_sync_daemon", role="master", state="absent")
 
 
+@pytest.mark.long
 def test_a_restless_neighbour(ipvs):
     """Servers come and go all the time: each task succeeds or says why, and reading never breaks."""
     ipvs.fill(f"-A {T} -s rr\n")

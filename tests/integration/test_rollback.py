@@ -60,6 +60,7 @@ def test_the_plan_itself(ipvs):
 
 
 @pytest.mark.parametrize("batch", [16384, 1], ids=["in one send", "each in a send of its own"])
+@pytest.mark.long
 def test_the_nth_operation_fails_for_every_n(ipvs, monkeypatch, batch):
     """The request that goes to the kernel is one that it must refuse, whatever the operation was."""
     genuine = _netlink._request

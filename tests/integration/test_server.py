@@ -77,6 +77,7 @@ def server_rules(ipvs):
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
+@pytest.mark.long
 def test_every_option_of_a_server(table, options, rule):
     result = table.twice("ipvs_server", **options)
     assert server_rules(table) == ["-a " + rule]

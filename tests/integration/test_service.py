@@ -79,6 +79,7 @@ def test_walk_through(ipvs):
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
+@pytest.mark.long
 def test_every_option_of_a_service(ipvs, options, rule):
     result = ipvs.twice("ipvs_service", **options)
     # ipvsadm takes a rule back the way it prints it, with words in its own order

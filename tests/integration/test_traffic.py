@@ -89,6 +89,7 @@ def test_a_drain_that_takes_too_long(ipvs, site):
 
 
 @pytest.mark.parametrize("state", ["drained", "absent"])
+@pytest.mark.long
 def test_a_drain_ends_with_the_last_connection(ipvs, site, state):
     one, two = open_connections(site, ["rs1", "rs2"])
     closing = threading.Timer(1, one.close)
@@ -211,6 +212,7 @@ def failing(kind, services):
 
 
 @pytest.mark.parametrize("kind", ["add service", "add server", "add server to a service that is there", "edit service", "edit server"])
+@pytest.mark.long
 def test_a_task_that_fails_disturbs_nothing_meanwhile(ipvs, site, monkeypatch, kind):
     """Connections through servers and services that would be removed live on, where they'd end with the removal."""
     Path("/proc/sys/net/ipv4/vs/expire_nodest_conn").write_text("1")
@@ -232,6 +234,7 @@ def test_a_task_that_fails_disturbs_nothing_meanwhile(ipvs, site, monkeypatch, k
 
 
 @pytest.mark.parametrize("what", ["server", "service"])
+@pytest.mark.long
 def test_the_samples_would_show_a_removal(ipvs, site, what):
     """However short it is."""
     Path("/proc/sys/net/ipv4/vs/expire_nodest_conn").write_text("1")

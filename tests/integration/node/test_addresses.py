@@ -84,6 +84,7 @@ def test_what_the_boot_runs_is_what_was_installed(node):
         assert have() == expected
 
 
+@pytest.mark.long
 def test_addresses_that_are_no_longer_listed_go_and_those_of_others_stay(node):
     twice(addresses=["203.0.113.80", {"address": "203.0.113.81", "prefix_length": 24}], interface="up0", wait_for_service=False, **QUIET)
     subprocess.run("ip address add 203.0.113.99/32 dev up0", shell=True, check=True)
@@ -151,6 +152,7 @@ def test_where_nothing_is_wanted_nothing_is_written(node):
         ({}, "addresses, services"),
     ],
 )
+@pytest.mark.long
 def test_what_cannot_be_is_refused_before_anything_is_touched(node, options, told):
     run_module("ipvs_addresses", addresses=["203.0.113.99"], wait_for_service=False, **QUIET)
     with pytest.raises(ModuleFailed) as failure:

@@ -93,6 +93,7 @@ def sniff(sniffer):
 
 
 @pytest.mark.once
+@pytest.mark.long
 def test_neighbors_learn_where_an_address_has_moved(ipvs, neighbor, run):
     ipvs.restore(TABLE)
     with _netns.inside(neighbor):
@@ -194,6 +195,7 @@ def state():
     return [" ".join(word for word in text.split() if word not in ("noqueue", "noop", "qdisc", "qlen", "1000")) for text in shown]
 
 
+@pytest.mark.long
 def test_a_real_server_up_again_pruned_and_down(server, run):
     before = state()
     assert run("up", REAL_SERVER) == (0, "")

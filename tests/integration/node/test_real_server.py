@@ -120,6 +120,7 @@ def test_direct_routing():
 
 
 @pytest.mark.once
+@pytest.mark.long
 def test_what_the_boot_runs_is_what_was_installed():
     twice(DR, NAT, **GATEWAYS, vip_interface="ipvs0")
     standing = kernel()
@@ -145,6 +146,7 @@ def test_tunnels():
     assert have() == set() and "UP" not in flags["tunl0"] and "UP" not in flags["ip6tnl0"] and fou() == []
 
 
+@pytest.mark.long
 def test_answers_behind_nat():
     twice(NAT, NAT6, DR, **GATEWAYS)
     assert routes() == ["default via 198.51.100.1 dev eth1"] and routes("-6") == ["default via 2001:db8::1 dev eth1"]
@@ -156,6 +158,7 @@ def test_answers_behind_nat():
     assert not twice(NAT)["addresses"] and rules() == {} and there() == []
 
 
+@pytest.mark.long
 def test_replies_to_the_directors_checks_do_not_go_through_the_master():
     def gateway(family, address, own):
         return [each.get("gateway") for each in ip(f"{family} route get {address} from {own} ipproto tcp sport 80")]
@@ -171,6 +174,7 @@ def test_replies_to_the_directors_checks_do_not_go_through_the_master():
 
 
 @pytest.mark.once
+@pytest.mark.long
 def test_what_is_no_longer_needed_goes_only_with_purge():
     twice(DR, TUN, NAT, **GATEWAYS)
     standing = kernel()
@@ -187,6 +191,7 @@ def test_what_is_no_longer_needed_goes_only_with_purge():
 
 
 @pytest.mark.once
+@pytest.mark.long
 def test_settings_go_back_to_what_they_were():
     subprocess.run("ip link add link eth1 name eth1.100 type vlan id 100 || ip link add eth1.100 type dummy", shell=True, check=True, stderr=subprocess.DEVNULL)
     keys = [f"{name}/{key}" for name in ("eth1", "eth1.100") for key in ARP[:2]]
@@ -206,6 +211,7 @@ def test_settings_go_back_to_what_they_were():
 
 
 @pytest.mark.once
+@pytest.mark.long
 def test_a_dummy_of_ours_goes_and_one_of_somebody_else_stays():
     twice(DR, vip_interface="ipvs0")
     assert have() == {("203.0.113.80", "ipvs0")} and "UP" in ip("link show dev ipvs0")[0]["flags"]
@@ -239,6 +245,7 @@ def test_the_node_finds_itself_by_the_addresses_it_is_given():
         ({}, "services"),
     ],
 )
+@pytest.mark.long
 def test_what_cannot_be_is_refused_before_anything_is_touched(options, told):
     before = kernel()
     with pytest.raises(ModuleFailed) as failure:

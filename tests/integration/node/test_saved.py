@@ -92,6 +92,7 @@ WAYS = {"debian": (["debian"], None), "rhel": (["rhel", "fedora"], None), "elsew
 
 
 @pytest.mark.parametrize("way", WAYS)
+@pytest.mark.long
 def test_what_was_there_comes_back(ipvs, saved, monkeypatch, way):
     families, path = WAYS[way]
     monkeypatch.setattr(_distribution, "family", lambda root: families)
@@ -166,6 +167,7 @@ def test_rules_of_others_are_replaced_with_a_word_and_kept_when_nothing_is_to_be
     assert "-A -f 1 -s rr" in done["diff"]["before"] and "-A -f 1" not in done["diff"]["after"]
 
 
+@pytest.mark.long
 def test_a_unit_of_ours_goes(ipvs, saved, monkeypatch):
     monkeypatch.setattr(_distribution, "family", lambda root: ["nowhere"])
     saved()

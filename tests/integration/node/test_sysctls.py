@@ -48,6 +48,7 @@ def sysctls(ipvs, path):
 KEYS = ("net.ipv4.ip_forward", "net.ipv4.vs.conn_reuse_mode", "net.ipv4.vs.sync_threshold", "net.ipv4.conf.eth0/100.arp_ignore")
 
 
+@pytest.mark.long
 def test_set_restored_at_boot_and_put_back(sysctls, path):
     before = values(*KEYS)
     settings = {"net.ipv4.vs.conn_reuse_mode": 0, "net.ipv4.vs.sync_threshold": "5 80", "net.ipv4.conf.*.arp_ignore": 1}
