@@ -231,6 +231,7 @@ def site(ipvs):
 
 
 @pytest.mark.once
+@pytest.mark.long
 def test_it_waits_for_connections(ipvs, drain, site):
     one = site.connect()
     while one.server != "rs1":

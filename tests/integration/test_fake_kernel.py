@@ -104,6 +104,7 @@ tables = st.lists(strategies.entries, min_size=2, max_size=4).map(lambda found: 
 
 @sequences
 @given(data=st.data(), table=tables, number=st.integers(5, 20))
+@pytest.mark.long
 def test_after_each_step_both_answer_the_same(kernel, data, table, number):
     fake = FakeKernel()
     start = [_plan.Operation(_plan.FLUSH, None, {}, None), _plan.Operation(_plan.SET_TIMEOUTS, None, DEFAULTS, DEFAULTS)]

@@ -200,6 +200,7 @@ def test_what_cannot_be_undone_is_told(ipvs, monkeypatch):
 
 
 @pytest.mark.parametrize("number", [1, 4, 9])
+@pytest.mark.long
 def test_killed_in_the_middle_and_run_again(ipvs, monkeypatch, number):
     ipvs.fill(BEFORE)
     told, tell = os.pipe()

@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import _daemon
+from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import _daemon, _election
 from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model
 
 from .keepalived_node import FAILOVER, FIRST, SECOND, WEB, Node, services
@@ -85,7 +86,8 @@ def test_a_weight_that_somebody_has_given_stays(node):
 
 def test_giving_up_vrrp(node):
     """Another director takes over first, unless addresses stay here."""
-    node.vrrp = "backup"
+    node.vrrp, clock = "backup", [0.0]
+    node.monkeypatch.setattr(_election, "time", SimpleNamespace(monotonic=lambda: clock[0], sleep=lambda seconds: clock.append(clock.pop() + seconds)))
     file = node.root / "new/handover"
     for kept, text in (([], "1\n"), (["203.0.113.80"], None)):
         node.manage(services=services(FIRST), failover={**FAILOVER, "handover_file": str(file)})

@@ -143,6 +143,7 @@ def test_a_line_that_fails_is_named_and_the_others_are_tried(ipvs, neighbor, run
 
 @pytest.mark.once
 @pytest.mark.parametrize("setting", ["sysctl net.ipv4.conf.nosuch.arp_ignore 1", "run false"])
+@pytest.mark.long
 def test_an_address_stays_away_when_a_setting_before_it_fails(neighbor, run, setting):
     status, said = run("up", f"{setting}\nlink up0\naddress {VIP}/32 dev up0\n")
     held = f"FAILED: address {VIP}/32 dev up0: held back, because what has to be set before it failed"
@@ -238,6 +239,7 @@ def test_what_is_read_is_what_was_written(server):
 
 
 @pytest.mark.once
+@pytest.mark.long
 def test_a_link_with_an_address_of_somebody_else_stays_up(server, run):
     lines = "link tunl0\naddress 203.0.113.81/32 dev tunl0\n"
     assert run("up", lines) == (0, "")

@@ -132,6 +132,7 @@ def test_what_the_boot_runs_is_what_was_installed():
     assert kernel() == standing
 
 
+@pytest.mark.long
 def test_tunnels():
     twice(TUN, GUE, GUE6)
     assert have() == {("203.0.113.81", "tunl0"), ("203.0.113.83", "tunl0"), ("203.0.113.84", "ip6tnl0")}

@@ -77,6 +77,7 @@ def test_forwarding_changes_other_settings_and_all_of_them_hold(sysctls):
 
 
 @pytest.mark.parametrize("key, value", [("net.ipv4.vs.secure_tcp", 9), ("net.ipv4.vs.conn_reuse_mode", "much"), ("net.ipv4.ip_forward", "1 2 x")])
+@pytest.mark.long
 def test_a_value_that_the_kernel_refuses(sysctls, run_module, path, key, value):
     sysctls(settings={"net.ipv4.vs.conn_reuse_mode": 0})
     text, before = path.read_text(), sysctl("net.ipv4", "net.ipv6")
