@@ -93,3 +93,11 @@ def test_sets_of_stages(words, chosen, monkeypatch):
     monkeypatch.setattr(run, "LONG", ("long",))
     assert {name for name in ("unit", "long") if run.Stage(name, "", ()).runs(words)} == chosen
     assert set(run.FAST) <= {stage.name for stage in run.STAGES}
+
+
+def test_the_short_way_leaves_out_the_long_tests_and_nothing_else():
+    stages = {stage.name: stage for stage in run.STAGES}
+    assert all(stages[name].shortened() == stages[name] for name in ("unit", "lint", "roles", "kube-node"))
+    for name in ("integration", "integration-node"):
+        for short, whole in zip(stages[name].shortened().commands, stages[name].commands, strict=True):
+            assert "not slow and not long" in short and [word.removesuffix(" and not long") for word in short] == list(whole)
