@@ -132,6 +132,14 @@ def test_a_module_that_has_another_value_already(node, state, words):
     assert not node.task(options=BITS).changed and not node.warnings
 
 
+def test_a_module_that_is_being_loaded_is_not_said_to_be_part_of_the_kernel(node):
+    """It has its parameters already, and is not yet in /proc/modules."""
+    node.put("sys/module/ip_vs/initstate", "coming\n")
+    node.put("sys/module/ip_vs/parameters/conn_tab_bits", "12\n")
+    assert node.task(options=BITS).changed
+    assert [text.partition(";")[0] for text in node.warnings] == ["ip_vs is loaded with conn_tab_bits=12"]
+
+
 def test_another_file_that_may_win(node):
     node.put("etc/modprobe.d/zz.conf", "options ip-vs conn_tab_bits=9 other=1\n")
     node.task(options=BITS)

@@ -72,6 +72,15 @@ def test_a_server_that_is_removed_is_only_drained_where_that_is_asked_for(node):
     assert answer.values["commands"] == ["ipvsadm -d -t 203.0.113.80:80 -r 198.51.100.11:80"] and "connections" not in answer.values
 
 
+def test_options_beside_a_removal_change_nothing(node):
+    """Not while the server is drained either."""
+    node.run(_tasks.manage_service, **WEB, servers=[NAT])
+    options = {"forward_method": "dr", "weight": 5, "upper_threshold": 9, "lower_threshold": 10}
+    answer = node.run(_tasks.manage_server, **SERVER, **options, state="absent", drain_timeout=0)
+    server = "-t 203.0.113.80:80 -r 198.51.100.11:80"
+    assert answer.values["commands"] == ["ipvsadm -e %s -m -w 0" % server, "ipvsadm -d %s" % server]
+
+
 DRAIN = dict(SERVER, state="drained", drain_timeout=0)
 
 

@@ -194,12 +194,12 @@ def warnings(wanted, kernel, path):
             now = " ".join(read_text(_parameter_file(module, key, kernel)).split())
             if not now or _plain(now) == _plain(value):
                 continue
-            if state == "loaded":
+            if state == "builtin":
+                texts.append("%s is part of this kernel and has %s=%s; set %s.%s=%s on the kernel's command line" % (module, key, now, module, key, value))
+            else:
                 texts.append(
                     "%s is loaded with %s=%s; %s holds when it is loaded the next time, at the latest after a reboot" % (module, key, now, value)
                 )
-            else:
-                texts.append("%s is part of this kernel and has %s=%s; set %s.%s=%s on the kernel's command line" % (module, key, now, module, key, value))
     return texts
 
 

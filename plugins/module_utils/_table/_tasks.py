@@ -45,6 +45,8 @@ def manage_server(options, context):
     drain = _drain_settings(options)
     if state == "drained" and desired.weight:
         raise OptionError("weight", desired.weight, "state drained sets the weight to 0; omit weight")
+    if state == "absent":
+        desired = _model.Server(desired.id)  # the other options set nothing, not even while the server is drained
     values = {"service": _model.id_options(ident)}
     owned = _keepalived_owned.Owned(options["netns"], context)
 
