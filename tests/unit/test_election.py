@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import _daemon, _election, _failover, _held, _state
-from ansible_collections.lvs.ipvs.plugins.module_utils._node import _boot, _network_lines
+from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import _daemon, _election, _failover, _held, _state, _use
+from ansible_collections.lvs.ipvs.plugins.module_utils._node import _boot, _network_lines, _units
 from ansible_collections.lvs.ipvs.plugins.module_utils._node._network_node import Address
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError
 
@@ -203,3 +203,25 @@ def test_nothing_to_hold(monkeypatch):
     with _held.Held(set()) as held:
         assert not held
     assert node.has == {OWN}
+
+
+OURS = {"203.0.113.80", "198.51.100.1"}
+
+
+@pytest.mark.parametrize(
+    ("failover", "takes_part", "processes", "booted", "held"),
+    [
+        (FAILOVER, False, PROCESSES, False, OURS),
+        (FAILOVER, False, None, True, OURS),
+        (FAILOVER, False, None, False, set()),
+        (FAILOVER, True, PROCESSES, True, set()),
+        (None, True, PROCESSES, True, {"203.0.113.9"}),
+        (None, False, PROCESSES, True, set()),
+    ],
+    ids=["begins", "keepalived starts", "image build", "goes on", "ends", "never was"],
+)
+def test_which_addresses_the_node_holds(monkeypatch, failover, takes_part, processes, booted, held):
+    """While VRRP goes on they are its own: on lo they would answer on a backup, too."""
+    monkeypatch.setattr(_election, "takes_part", lambda processes: takes_part)
+    monkeypatch.setattr(_units, "running", lambda: booted)
+    assert _use._held_addresses(_use.Desired("x", {}, failover, "u", frozenset({"203.0.113.9"})), processes) == held
