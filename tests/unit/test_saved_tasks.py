@@ -184,6 +184,15 @@ def test_a_path_of_the_users_has_a_unit_of_ours(director):
     director.again(state="absent", path="/srv/ipvs/table@1.rules")
 
 
+def test_the_unit_of_ours_is_disabled_where_others_have_replaced_the_rules(director):
+    director.place = OWN
+    path = "/srv/ipvs/table@1.rules"
+    director.task(path=path)
+    director.put(path, "-A -f 9 -s rr\n")
+    director.task(state="absent", path=path)
+    assert director.text(path) == "-A -f 9 -s rr\n" and director.text(OWN_FILE) is None and director.enabled == set()
+
+
 @pytest.mark.parametrize("path", ["etc/rules", "/etc/a b", "/etc/../rules", "/etc/rules\n", "/etc/$x", ""])
 def test_a_path_that_no_unit_could_read(director, path):
     with pytest.raises(OptionError, match="^path: .*give a full path of letters, digits"):
