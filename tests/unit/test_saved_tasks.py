@@ -254,6 +254,14 @@ def test_a_unit_of_others_by_the_name_of_ours_stays(director):
     assert director.text(OWN_FILE) == "[Unit]\n" and "systemctl disable ipvs-table.service" not in director.done
 
 
+def test_a_unit_of_others_in_the_place_of_ours_is_not_removed(director):
+    director.place = OWN
+    director.put(OWN_FILE, "[Unit]\n")
+    director.enabled.add("ipvs-table.service")
+    assert not director.task(state="absent", path="/srv/ipvs/table@1.rules").changed
+    assert director.text(OWN_FILE) == "[Unit]\n" and director.enabled == {"ipvs-table.service"}
+
+
 def test_a_masked_unit_is_an_error_that_changes_nothing_and_is_no_matter_where_it_goes(director):
     director.place = RED_HAT
     director.masked = {"ipvsadm.service"}

@@ -74,7 +74,10 @@ def _warn_of_others(rules, context):
 def _absent(place, context):
     """Restore nothing. Rules that others wrote, and what restores them, stay."""
     ours = _saved.is_ours(_own_files.read(place.path).text)
-    all_desired = [_saved_boot.unit_file(place, wanted=False)]
+    unit = _saved_boot.unit_file(place, wanted=False)
+    text = _own_files.read(unit.path).text
+    theirs = text is not None and not _saved.is_ours(text)
+    all_desired = [] if theirs else [unit]
     if ours and place.settings:
         found = _own_files.read(place.settings)
         all_desired.append(found if found.text is None else _saved_boot.switched(found, False))
@@ -83,7 +86,7 @@ def _absent(place, context):
     stale = _stale(place, all_desired)
     changes = _own_files.plan(all_desired)
     # on Debian the settings say it, and the service has other work, too
-    off = [place.unit] if (place.own or ours) and not place.settings and _is_enabled(place.unit, context) else []
+    off = [place.unit] if (not theirs if place.own else ours) and not place.settings and _is_enabled(place.unit, context) else []
     if not context.check_mode:
         _disable(stale + off, context)
         _carry_out(changes, context)
