@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import subprocess
+from types import SimpleNamespace
 
 import pytest
 
@@ -286,3 +287,15 @@ def test_a_manager_that_does_not_answer_is_an_error(machine):
     context = machine.context._replace(run_command=lambda argv: (1, "", "no bus\n") if argv[0] == "networkctl" else (0, "", ""))
     with pytest.raises(IpvsError, match="networkctl status failed.*no bus"):
         _managers.read(context)
+
+
+@pytest.mark.parametrize(
+    ("active", "asked"), [({_managers.NETWORK_MANAGER}, [["198.51.100.11"]]), ({_managers.NETWORKD}, [["198.51.100.11"]]), (set(), [])]
+)
+def test_either_manager_needs_the_interface_that_leads_to_a_gateway(machine, active, asked):
+    machine.active, questions = active, []
+    node = SimpleNamespace(routes_to=lambda gateways: questions.append(gateways) or {"198.51.100.11": "eth0"})
+    texts = {file.path: file.text for file in _managers.files(SERVER, _network_lines.parse(ROUTE), node, machine.context)}
+    assert questions == asked
+    hook = texts.get("/etc/NetworkManager/dispatcher.d/50-ipvs-real-server", "")
+    assert ("\neth0) ;;" in hook) == (_managers.NETWORK_MANAGER in active)
