@@ -197,3 +197,8 @@ def test_more_files_of_the_owners(host):
     assert "/etc/x is missing" in host.have(VIP, extra=extra)
     assert host.text("/etc/x") == "x\n"
     host.again(VIP, extra=extra)
+
+
+def test_a_node_imports_pyroute2_when_it_is_needed(monkeypatch):
+    monkeypatch.setattr(_boot._pyroute2, "load_iproute", lambda: lambda: "an IPRoute")
+    assert _boot.new_node()._iproute() == "an IPRoute"

@@ -146,3 +146,9 @@ def test_a_record_that_cannot_be_read_is_named(place):
         stream.write("{")
     with pytest.raises(IpvsError, match="firewalld.json, which lists the ports opened in firewalld, cannot be read"):
         _firewalld.read_record(place)
+
+
+def test_rules_that_cannot_be_listed(place):
+    context = Context(True, True, print, lambda words: (1, "", "Error: no bus\n"))
+    with pytest.raises(IpvsError, match="firewalld: zone gone: Error: no bus"):
+        _firewalld._rules_of("gone", [], context, must=False)

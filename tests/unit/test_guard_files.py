@@ -103,3 +103,7 @@ def test_where_keepalived_starts_no_program(monkeypatch):
     assert problem == "keepalived starts no program below /usr/local, which others than root may write; run chmod go-w /usr/local"
     monkeypatch.setattr(_guard_files._programs, "find", lambda name: None)
     assert "install the package ipvsadm" in _guard_files._problem()
+
+
+def test_without_the_program_there_is_nothing_that_changes():
+    assert _guard_files.digest(_guard_files.files({}, {})) is None

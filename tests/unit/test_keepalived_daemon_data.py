@@ -47,6 +47,14 @@ class TestData:
         assert _daemon.checker_data(self.CHECKER) == "new"
         assert asked == [signal.SIGUSR1] * 3
 
+    def test_a_file_that_is_removed_before_it_is_written_anew(self, machine, monkeypatch):
+        monkeypatch.setattr(_daemon, "_AGAIN", 0)
+        machine.process(11, 10, CHECKER)
+        machine.replace(11, "keepalived_check.data", "old")
+        file = machine.root / "11/root/tmp/keepalived_check.data"
+        machine.on_signal[11] = lambda number: file.unlink() if file.exists() else machine.replace(11, file.name, "new")
+        assert _daemon.checker_data(self.CHECKER) == "new"
+
     @pytest.mark.usefixtures("impatient")
     def test_it_does_not_answer(self, machine):
         machine.process(11, 10, CHECKER)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import _daemon, _state
+from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import _daemon, _leaving, _state
 from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain, _model, _schema
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, OptionError
 
@@ -123,3 +123,8 @@ def test_a_failure_brings_the_first_configuration_back(node, monkeypatch, failin
 def test_a_time_that_is_none(node):
     with pytest.raises(OptionError, match="drain_timeout: -1"):
         node.manage(services=services(FIRST), drain_timeout=-1)
+
+
+def test_nobody_leaves_a_service_that_goes_or_has_gone(node):
+    table = node.kernel.table
+    assert _leaving.leaving(table, {}, node.states) == {} == _leaving.leaving({}, table, node.states)

@@ -209,3 +209,8 @@ def test_sorry_servers_that_a_configuration_loses():
 
 def test_nobody_checks_where_keepalived_has_ended(node):
     assert _use._unchecked(None) == _use._unchecked(_daemon.Processes(10, None, 12)) == 0
+
+
+def test_where_nothing_is_checked_the_table_is_not_looked_at(node):
+    """IPVS may not even be loaded."""
+    assert _use._align(_use.Desired("x", {}, None, "u"), PROCESSES, None) == []

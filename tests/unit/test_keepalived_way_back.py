@@ -6,6 +6,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import _daemon, _election, _use
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._answer import Context
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError
 
 from .keepalived_node import FAILOVER, FIRST, PROCESSES, SECOND, Node, services
@@ -121,3 +122,15 @@ def test_a_former_configuration_that_is_not_taken_up_again(node, monkeypatch):
         node.manage(services=services(SECOND))
     told = "keepalived was started again and does not use its former configuration: journalctl -u keepalived.service"
     assert failure.value.details["not_undone"] == [told]
+
+
+@pytest.mark.parametrize("names", [{"checker's", "vrrp's"}, set()])
+def test_processes_that_did_not_agree_before_are_started_again(node, monkeypatch, names):
+    """By which configuration they are to work, no reload could tell them."""
+    node.starts(services=services(FIRST))
+    told = iter([{"new"}, names])
+    monkeypatch.setattr(_daemon, "works_by", lambda processes: next(told))
+    node.done.clear()
+    desired = _use.Desired("new", {}, None, "keepalived.service")
+    _use._bring_back(desired, _use.Work([], [], [], [], False, node.processes, names), False, Context(False, True, print, node.run_command))
+    assert node.done == ["systemctl reload-or-restart keepalived.service"]

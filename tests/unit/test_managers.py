@@ -299,3 +299,19 @@ def test_either_manager_needs_the_interface_that_leads_to_a_gateway(machine, act
     assert questions == asked
     hook = texts.get("/etc/NetworkManager/dispatcher.d/50-ipvs-real-server", "")
     assert ("\neth0) ;;" in hook) == (_managers.NETWORK_MANAGER in active)
+
+
+def test_networkd_is_started_again_for_settings_of_its_own(machine):
+    path = str(machine.root / "networkd.conf.d/90-ipvs-director.conf")
+    machine.drop_in("20-keep.conf", "[Network]\nKeepConfiguration=static\n")
+    _managers.take_up([_own_files.Change(_own_files.File(path, None, None), _own_files.File(path, "x"))], machine.context)
+    assert machine.done() == ["systemctl restart systemd-networkd.service"]
+
+
+def test_an_interface_that_keeps_everything_already_needs_no_file():
+    assert sorted(wanted(VIP, networks={"eth0": LAN._replace(keep="yes")})) == [CONF % "director"]
+
+
+def test_what_networkctl_says_of_an_interface_without_addresses():
+    status = "* 3: eth0\n                  Network File: /etc/systemd/network/10-eth0.network\n                         State: no-carrier (configuring)\n"
+    assert _managers.managed_by(status) == {"eth0": ("/etc/systemd/network/10-eth0.network", False)}

@@ -227,3 +227,12 @@ def test_a_link_is_written_through_and_what_others_wrote_stays(node):
     node.settings.symlink_to("../../kept.conf")
     node.task(state="absent", options=BITS, load=False, persist=False)
     assert kept.read_text() == "options other a=1\n" and node.settings.is_symlink()
+
+
+def test_a_link_to_what_is_ours_alone_leads_to_no_options(node):
+    kept = node.root / "kept.conf"
+    kept.write_text(_module_options.HEADER + "options ip_vs conn_tab_bits=18\n")
+    node.settings.symlink_to("../../kept.conf")
+    for changed in (True, False):
+        assert node.task(state="absent", options=BITS, load=False, persist=False).changed == changed
+        assert kept.read_text() == _module_options.HEADER and node.settings.is_symlink()

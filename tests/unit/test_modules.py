@@ -253,3 +253,14 @@ def test_other_tasks_leave_out_the_options_of_modules(node):
     """As ipvs_real_server does, which loads what it needs by the same function."""
     options = {"names": ["ip_vs"], "schedulers": None, "state": "present", "load": True, "persist": False, "path": str(node.path), "kernel": None}
     assert _modules.ensure_modules(options, node.context(), str(node.root)).values["loaded"] == ["ip_vs"]
+
+
+def test_nothing_is_removed_from_the_list_for_a_kernel_that_is_not_there(node):
+    answer = node.task(names=["ip_vs"], kernel="6.98", load=False, state="absent")
+    assert not answer.changed and [each["name"] for each in answer.values["modules"]] == ["ip_vs"]
+
+
+def test_modprobe_that_says_nothing(node):
+    node.result = (3, "", " ")
+    with pytest.raises(IpvsError, match="modprobe .*failed: exit status 3"):
+        node.task(names=["ip_vs"])

@@ -265,3 +265,7 @@ def test_the_program_brings_up_and_takes_down(monkeypatch, tmp_path):
 
 def test_the_program_refuses_what_it_cannot_read(monkeypatch, tmp_path):
     assert program(monkeypatch, tmp_path, "up", "addres 203.0.113.82/32\n")[0].startswith(f"{tmp_path}/network: ")
+
+
+def test_a_checksum_whose_sum_is_one_more_than_16_bits_hold():
+    assert frames._internet_checksum(b"\xff\xff\x00\x01") == 0xFFFE

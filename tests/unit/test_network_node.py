@@ -204,3 +204,8 @@ def test_why_a_command_failed(monkeypatch):
     monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
     monkeypatch.setenv("PATH", "/bin")
     assert node.run(["/bin/sh", "-c", "echo $LC_ALL $PATH; exit 1"]) == "C /bin:/usr/sbin:/sbin"
+
+
+def test_kernel_settings_that_are_there():
+    lines = _network_lines.parse("sysctl kernel.ostype Linux\n")
+    assert _network_node.Node().there(lines) == {"sysctl kernel.ostype Linux"}

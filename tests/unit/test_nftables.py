@@ -122,3 +122,11 @@ def test_differences_name_rules():
         "nftables table inet lvs_ipvs lacks: mark_in: ip daddr { 203.0.113.80, 203.0.113.90 } tcp dport 80 meta mark set 0x2",
         "nftables table inet lvs_ipvs should not have: mark_in: ip daddr { 203.0.113.80, 203.0.113.90 } tcp dport 80 meta mark set 0x1",
     ]
+
+
+def test_differences_name_what_is_in_no_chain():
+    one = "table inet lvs_ipvs {\n\tset web {\n\t\ttype ipv4_addr\n\t}\n}\n"
+    assert _nftables.differences(one, one.replace("type ipv4_addr", "type ipv6_addr")) == [
+        "nftables table inet lvs_ipvs lacks: type ipv6_addr",
+        "nftables table inet lvs_ipvs should not have: type ipv4_addr",
+    ]

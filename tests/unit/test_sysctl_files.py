@@ -58,3 +58,7 @@ def test_other_spellings_and_wildcards_of_ours(told):
 
 def test_a_file_that_the_boot_does_not_read_has_nothing_after_it(told):
     assert told({"etc/sysctl.d/99-a.conf": f"{FORWARD} = 0\n"}, ours="opt/60-ours.conf") == []
+
+
+def test_what_our_own_file_said_before_undoes_nothing(told):
+    assert told({"etc/sysctl.d/60-ours.conf": f"{FORWARD} = 0\n"}) == []

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno
+import os
 
 import pytest
 
@@ -162,3 +163,16 @@ def test_a_full_disk_undoes_what_was_put_back(node, monkeypatch):
     with pytest.raises(IpvsError, match="^/x: No space left on device. The rest was undone.$"):
         node.run({"net.ipv4.ip_forward": 1})
     assert node.state() == before
+
+
+def test_ipvs_is_only_spoken_of_where_its_settings_are_skipped(node):
+    node.run({"net.ipv4.conf.eth9.arp_ignore": 1})
+    assert node.warnings == [f"the kernel {os.uname().release} does not have these settings, they are skipped: net.ipv4.conf.eth9.arp_ignore"]
+
+
+def test_a_wildcard_for_settings_that_come_with_ipvs_sets_none_of_that_name(node):
+    for path in (node.root / "proc/sys/net/ipv4/vs").iterdir():
+        path.unlink()
+    (node.root / "proc/sys/net/ipv4/vs").rmdir()
+    done = node.run({"net.ipv4.vs.conn*": 0}, check=True)
+    assert [text for text in done.values["differences"] if "kernel setting" in text] == []
