@@ -71,3 +71,9 @@ def test_addresses_go_and_are_released(host):
 def test_the_address_of_a_service_that_is_no_host(host):
     with pytest.raises(OptionError, match=r"services\[1\].address: '224.0.0.81'"):
         addresses(host, services=[{"fwmark": 7}, {"address": "224.0.0.81", "port": 80}])
+
+
+def test_without_services_the_host_is_not_asked(host, monkeypatch):
+    """pyroute2 may be missing where IPVS is not used any more."""
+    monkeypatch.setattr(host.network, "addresses", None)
+    assert not addresses(host, services=[]).changed

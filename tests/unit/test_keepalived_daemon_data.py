@@ -124,6 +124,16 @@ class TestData:
             wait.pause()
         assert slept == [0.5, 6, 0.5]
 
+    def test_work_of_long_ago_is_no_reason_to_wait(self, monkeypatch):
+        now, worked = [0.0], [0.0]
+        monkeypatch.setattr(_daemon.time, "monotonic", lambda: now[0])
+        monkeypatch.setattr(_daemon, "_seconds", lambda pid: worked[0])
+        wait = _daemon.Wait(0.5, patience=3)
+        while not wait.is_over([11]):
+            now[0] += 0.5
+            worked[0] = min(now[0], 20.0)
+        assert 23 < now[0] < 26
+
     def test_it_is_read_when_it_is_closed(self, machine, monkeypatch):
         machine.process(11, 10, CHECKER, write={"keepalived_check.data": "half"})
         path = machine.root / "11/root/tmp/keepalived_check.data"

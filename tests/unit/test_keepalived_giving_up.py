@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 from types import SimpleNamespace
 
 import pytest
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import _daemon, _election
-from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model
+from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import _daemon, _election, _use
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain_files, _drain_record, _model
 
 from .keepalived_node import FAILOVER, FIRST, SECOND, WEB, Node, services
 
@@ -95,3 +97,36 @@ def test_giving_up_vrrp(node):
         node.monkeypatch.setattr(_daemon, "end", lambda processes, seen=seen: (seen.append(file.read_text() if file.exists() else None), node._end(processes)))
         node.manage(state="absent", keep_addresses=kept)
         assert seen == [text] and not file.exists() and not node.path.exists()
+
+
+@pytest.mark.parametrize(("failover", "held"), [(FAILOVER, {"203.0.113.80"}), (None, set())])
+def test_addresses_stay_only_where_vrrp_would_take_them_away(node, monkeypatch, failover, held):
+    node.starts(services=services(FIRST), failover=failover)
+    asked, genuine = [], _use._held.Held
+    monkeypatch.setattr(_use._held, "Held", lambda addresses: asked.append(set(addresses)) or genuine(()))
+    if not failover:
+        node.processes = node.processes._replace(vrrp=None)
+    node.manage(state="absent", keep_addresses=["203.0.113.80"])
+    assert asked == [held]
+
+
+def test_nobody_else_drains_while_a_drained_server_is_recorded(node, monkeypatch):
+    node.starts(services=services(FIRST, SECOND))
+    node.kernel.table = _model.created_table(services(FIRST, SECOND))
+    (node.folder / FIRST).write_text("-100000\n")
+    seen, write, give_up = [], _drain_record.Record.write, _use.give_up
+
+    def is_locked():
+        handle = os.open(_drain_files.record().folder, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(handle)
+        return False
+
+    monkeypatch.setattr(_drain_record.Record, "write", lambda self, weights: (seen.append(is_locked()), write(self, weights)))
+    monkeypatch.setattr(_use, "give_up", lambda *words: (seen.append(is_locked()), give_up(*words)))
+    node.manage(state="absent")
+    assert seen == [True, True]
