@@ -214,3 +214,8 @@ def test_nobody_checks_where_keepalived_has_ended(node):
 def test_where_nothing_is_checked_the_table_is_not_looked_at(node):
     """IPVS may not even be loaded."""
     assert _use._align(_use.Desired("x", {}, None, "u"), PROCESSES, None) == []
+
+
+def test_checks_that_have_all_had_a_result_are_not_waited_for(node, monkeypatch):
+    monkeypatch.setattr(_daemon.Wait, "pause", None)
+    assert _use._wait_for_checks(None) == 0
