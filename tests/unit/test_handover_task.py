@@ -63,6 +63,8 @@ def test_there_and_back(director):
     assert 0 <= done.values["seconds"] < 60
     again = director.run("lowered", wait_for="backup")
     assert (again.changed, director.written, again.before) == (False, [], again.after)
+    at_once = director.run("lowered")
+    assert {**at_once.values, "seconds": 0} == {**again.values, "seconds": 0} and not at_once.changed
     back = director.run("restored", wait_for="master")
     assert (back.changed, back.values["master"], director.path.read_text()) == (True, True, "0\n")
 

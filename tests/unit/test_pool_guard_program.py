@@ -180,6 +180,7 @@ def test_ipvsadm_is_found_and_given_its_rules(tmp_path, monkeypatch):
     run = []
 
     def fake(words, **options):
+        assert options["universal_newlines"]
         run.append((words, options["env"]["PATH"], options.get("input"), options["check"]))
         return subprocess.CompletedProcess(words, 1, "printed")
 

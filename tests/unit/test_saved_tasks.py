@@ -87,6 +87,7 @@ def test_debians_own_service_is_switched_on_and_guarded(director):
     assert rules.text == _saved.HEADER + "--set 900 120 300\n" + RULES and rules.mode == 0o600
     assert director.text(DEBIAN.settings) == OFF.replace("false", "true")
     guard = director.text(GUARD)
+    assert "\n# This service flushes the table when it stops" in guard
     assert "ExecStop=\n" in guard and "ExecCondition=" in guard and "ExecStart=" not in guard
     assert director.enabled == {"ipvsadm.service"} and director.active == set()
     assert director.done == ["systemctl daemon-reload"] * 2 + ["systemctl enable ipvsadm.service"]

@@ -152,6 +152,11 @@ def test_a_removal_that_would_be_refused_is_refused_at_once(node):
         node.run(_table_tasks.manage_table, **PURGE, prune=True, postpone_removals=True)
 
 
+def test_what_to_prune_is_no_matter_where_services_are_removed(node):
+    scope = {"addresses": ["203.0.113.0/24"]}
+    assert table(node, services=[{"fwmark": 7}], state="absent", prune_scope=scope).values["leaving"]["services"] == [{"fwmark": 7, "family": "ipv4"}]
+
+
 def test_absent_can_wait_too(node):
     done = table(node, services=[{"fwmark": 7}], state="absent", postpone_removals=True)
     assert (done.changed, done.values["postponed"]) == (False, ["ipvsadm -D -f 7"])
