@@ -32,7 +32,7 @@ class Machine:
         (place / "fd").mkdir()
         (place / "root/tmp").mkdir(parents=True)
         (place / "exe").symlink_to(program)
-        (place / "status").write_text(f"Name:\tx\nPPid:\t{parent}\nSigBlk:\t{blocked}\n")
+        (place / "status").write_text(f"Name:\tx:y:z\nPPid:\t{parent}\nSigBlk:\t{blocked}\n")
         (place / "environ").write_bytes(environ)
         (place / "cmdline").write_bytes(b"\0".join(words))
         space = self.root / f"netns-{netns}"

@@ -17,13 +17,15 @@ WEB = _model.service_id(HTTP)
 
 class Checked(Director):
     """A director whose keepalived keeps the service HTTP, but not MARK. ``unhealthy``: addresses that its checks keep out;
-    ``listens``: whether it does what the files say; ``asked``: how often its configuration was read."""
+    ``listens``: whether it does what the files say; ``asked``: how often its configuration was read; ``fileless``: whose checks read
+    no file."""
 
     def __init__(self, monkeypatch, folder):
         super().__init__(monkeypatch, folder / "state")
         self.files = folder / "state/drain"
         self.files.mkdir(parents=True)
         self.unhealthy, self.listens, self.runs, self.asked, self.problems = set(), True, True, 0, []
+        self.fileless = set()
         self.configured = {_model.ServerId(RS1, 80): 3, _model.ServerId(RS2, 80): 2}
         for address in (RS1, RS2):
             self.write(address, "0\n")
@@ -31,7 +33,7 @@ class Checked(Director):
 
     def services(self, netns):
         self.asked += 1
-        servers = {ident: _keepalived_text.Server(weight, True) for ident, weight in self.configured.items()}
+        servers = {ident: _keepalived_text.Server(weight, ident.address not in self.fileless) for ident, weight in self.configured.items()}
         return ({WEB: _keepalived_text.Service(servers, None)} if self.runs else {}), self.problems
 
     def write(self, address, text):
@@ -207,8 +209,11 @@ def test_nobody_asks_where_there_are_no_files(director):
     assert director.asked == 0 and director.weights() == [3, 2]
 
 
-def test_a_server_that_keepalived_has_no_file_for(director):
-    del director.configured[_model.ServerId(RS1, 80)]
+@pytest.mark.parametrize("knows", [False, True])
+def test_a_server_that_keepalived_has_no_file_for(director, knows):
+    director.fileless = {RS1}
+    if not knows:
+        del director.configured[_model.ServerId(RS1, 80)]
     assert director.foretold(RS1).values["commands"][0] == "ipvsadm -e -t 203.0.113.80:80 -r 198.51.100.11:80 -m -w 0"
 
 

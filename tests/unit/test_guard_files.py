@@ -109,7 +109,12 @@ def test_without_the_program_there_is_nothing_that_changes():
     assert _guard_files.digest(_guard_files.files({}, {})) is None
 
 
-@pytest.mark.parametrize(("mode", "user", "group", "is_safe"), [(0o775, 0, 0, True), (0o775, 0, 50, False), (0o777, 0, 0, False), (0o755, 7, 0, False), (0o755, 0, 50, True)])
+@pytest.mark.parametrize(
+    ("mode", "user", "group", "is_safe"),
+    [(0o775, 0, 0, True), (0o775, 0, 50, False), (0o777, 0, 0, False), (0o755, 7, 0, False), (0o755, 0, 50, True)],
+)
 def test_folders_that_root_alone_may_write(monkeypatch, mode, user, group, is_safe):
-    monkeypatch.setattr(_guard_files.os, "stat", lambda path: os.stat_result((0o40000 + mode, 0, 0, 0, user, group, 0, 0, 0, 0)))
-    assert _guard_files._unsafe_folder("/usr/libexec") == (None if is_safe else "/usr/libexec")
+    with monkeypatch.context() as patched:
+        patched.setattr(_guard_files.os, "stat", lambda path: os.stat_result((0o40000 + mode, 0, 0, 0, user, group, 0, 0, 0, 0)))
+        found = _guard_files._unsafe_folder("/usr/libexec")
+    assert found == (None if is_safe else "/usr/libexec")

@@ -219,3 +219,7 @@ def test_where_nothing_is_checked_the_table_is_not_looked_at(node):
 def test_checks_that_have_all_had_a_result_are_not_waited_for(node, monkeypatch):
     monkeypatch.setattr(_daemon.Wait, "pause", None)
     assert _use._wait_for_checks(None) == 0
+
+
+def test_a_keepalived_that_does_not_come_is_not_waited_for_for_ever(node):
+    assert not _use._comes_to(lambda processes: True, None)

@@ -72,3 +72,9 @@ def test_settings_of_the_kernel():
     assert kernel([answering(struct.pack("=HHIHHI", 8, 1, 0x010201, 8, 2, 4096))]).info() == ("1.2.1", 4096)
     daemon = _settings.Daemon("backup", "eth0", 7, 1472, "224.0.0.81", 8848, 1)
     assert kernel([answering(_schema.pack_daemon(daemon)), done()]).daemons() == {"backup": daemon}
+
+
+def test_an_attribute_that_is_longer_than_its_message():
+    data = bytes(8) + struct.pack("=HHI", 99, 1, 0)
+    with pytest.raises(ValueError, match="an attribute of 99 bytes where 8 are left"):
+        _wire.Reader([(1, "I", 0)]).read(data, 8, 16)

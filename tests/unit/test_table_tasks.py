@@ -158,7 +158,7 @@ def test_what_to_prune_is_no_matter_where_services_are_removed(node):
 
 
 def test_absent_can_wait_too(node):
-    done = table(node, services=[{"fwmark": 7}], state="absent", postpone_removals=True)
+    done = table(node, services=[{"fwmark": 7}, {"fwmark": 99}], state="absent", postpone_removals=True)
     assert (done.changed, done.values["postponed"]) == (False, ["ipvsadm -D -f 7"])
     assert done.before == done.after == "-A -f 7 -s rr\n"
 
@@ -259,3 +259,11 @@ def test_rules_of_tunnels_are_rules_of_servers_without_one_otherwise(node):
     ]
     assert not node.run(_table_tasks.manage_table, rules=rules).changed
     assert node.run(_table_tasks.manage_table, rules=rules.replace("-m", "-i")).changed
+
+
+def test_an_error_that_shows_only_in_the_kernels_table_names_the_place_in_the_list(node):
+    """A lower threshold that the server has already is above the upper one that the list gives."""
+    server = {"address": "198.51.100.11", "upper_threshold": 90, "lower_threshold": 80}
+    table(node, services=[{"fwmark": 70, "servers": [{"address": "198.51.100.12"}, server]}])
+    with pytest.raises(OptionError, match=r"^services\[1\]\.servers\[1\]\.upper_threshold: 9: is below"):
+        table(node, services=[{"fwmark": 71}, {"fwmark": 70, "servers": [{"address": "198.51.100.12"}, {"address": "198.51.100.11", "upper_threshold": 9}]}])
