@@ -7,7 +7,7 @@ import errno
 
 import pytest
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._table import _model, _saved
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain, _drain_record, _model, _saved
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, OptionError
 
 from .drain_director import HTTP, MARK, RS1, RS2, Director, servers
@@ -297,3 +297,23 @@ def test_a_saved_table_that_cannot_be_written(director, monkeypatch):
     with pytest.raises(IpvsError, match="Read-only") as failure:
         director.run(RS1)
     assert failure.value.details["changed"] and director.recorded() and director.weights() == [0, 2]
+
+
+def test_the_longest_times_and_most_connections_that_a_drain_may_have():
+    limits = {"drain_timeout": 2678400, "drain_connections": 2**31 - 1, "drain_interval": 2678400}
+    _drain.check_numbers(limits)
+    for name, value in limits.items():
+        with pytest.raises(OptionError, match=name):
+            _drain.check_numbers({name: value + 1})
+
+
+def test_a_record_that_cannot_be_removed(tmp_path, monkeypatch):
+    record = _drain_record.Record(str(tmp_path))
+    (tmp_path / "drained.json").write_text("[]")
+
+    def refuse(path):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(_drain_record.os, "unlink", refuse)
+    with pytest.raises(IpvsError, match=f"^{tmp_path}/drained.json: Read-only file system$"):
+        record.write({})

@@ -198,3 +198,10 @@ def test_three_services_are_named(director):
     services = [service(("198.51.100.11", "dr"), port=port) for port in (81, 82, 83, 84)]
     assert "(tcp 203.0.113.80:81, tcp 203.0.113.80:82, tcp 203.0.113.80:83)" in director.task(services=services[:3]).values["conflicts"][0]
     assert "tcp 203.0.113.80:83, ...)" in director.task(services=services).values["conflicts"][0]
+
+
+def test_texts_only_where_a_diff_is_wanted(director):
+    options = {"services": [], "marks": [], "snat": False, "notrack": False, "netns": None, "persist": True, "load": True}
+    options.update(firewalld=True, zones=None, state="present")
+    answer = _firewall_tasks.manage_firewall(options, director.context()._replace(diff=False))
+    assert (answer.before, answer.after) == (None, None)

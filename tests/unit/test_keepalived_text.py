@@ -66,3 +66,7 @@ def test_the_protocol_belongs_to_the_service():
 )
 def test_what_names_no_service_is_passed_over(head):
     assert services("virtual_server %s {\n}\nvirtual_server 203.0.113.80 80 {\n}\n" % head) == {WEB: _keepalived_text.Service({}, None)}
+
+
+def test_a_brace_that_nothing_stands_before():
+    assert services("{\n}\nvirtual_server 203.0.113.80 80 {\n    {\n    }\n    real_server 198.51.100.11 80 {\n    }\n}\n")[WEB].servers.keys() == {RS1}
