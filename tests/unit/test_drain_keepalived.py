@@ -241,3 +241,10 @@ def test_a_file_is_replaced_in_one_step(director):
     assert os.stat(director.files / RS1).st_ino != before and os.stat(director.files / RS1).st_mode & 0o777 == 0o644
     assert director.said() == {RS1: "-100000\n", RS2: "0\n"} and {path.name for path in director.folder.iterdir()} == {"drain"}
     assert os.path.dirname(_drain_files.path(RS1)) == str(director.files) and _drain_record.FOLDER == "/var/lib/ipvs-director"
+
+
+def test_who_is_not_named_stays_drained(director):
+    director.run(RS1)
+    director.run(RS2, allow_empty=True)
+    assert director.foretold(RS1, state="restored").changed
+    assert (director.said(), director.weights()) == ({RS1: "0\n", RS2: "-100000\n"}, [3, 0])

@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
+import itertools
+from types import SimpleNamespace
+
 import pytest
 
 from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import _daemon, _election, _failover, _held, _state, _use
 from ansible_collections.lvs.ipvs.plugins.module_utils._node import _boot, _network_lines, _units
 from ansible_collections.lvs.ipvs.plugins.module_utils._node._network_node import Address
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError
+from tests.support import eventually
 
 PROCESSES = _daemon.Processes(10, None, 12)
 FAILOVER = _failover.failover({"interface": "eth1", "priority": 100, "addresses": ["203.0.113.80"], "gateways": ["198.51.100.1"], "back_interface": "eth0"})
@@ -172,6 +176,15 @@ def test_a_copy_is_lent_again_until_the_end(monkeypatch):
         held._over.wait(5 * _held._PAUSE)
     assert node.loans[0] == (_held._LOAN, False) and set(node.loans[1:]) == {(_held._LOAN, True)}
     assert _held._RENEWAL < _held._LOAN
+
+
+def test_a_copy_is_lent_again_from_time_to_time(monkeypatch):
+    node, ticks = node_with(monkeypatch, VIP), itertools.count()
+    monkeypatch.setattr(_held, "_PAUSE", 0.001)
+    monkeypatch.setattr(_held, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
+    with _held.Held(HELD):
+        eventually(lambda: len(node.loans) > 3)
+    assert len(node.loans) - 1 <= next(ticks) / _held._RENEWAL
 
 
 def test_handed_over_to_the_master_that_this_node_is(monkeypatch):

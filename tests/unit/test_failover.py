@@ -117,6 +117,7 @@ def test_checks_and_failover():
         ({"sync": {"interface": "eth9", "sync_id": 0}}, ["lvs_sync_daemon eth9 inst front id 0"]),
         ({"back_interface": "eth1", "gateways": ["198.51.100.1"]}, ["vrrp_sync_group director {", "group {", "front", "back", "}", "}"]),
         ({"advert_interval": 0.07}, ["advert_int 0.07"]),
+        ({"advert_interval": 40}, ["advert_int 40"]),
     ],
 )  # fmt: skip
 def test_settings(failover, expected):

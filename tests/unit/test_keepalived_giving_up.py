@@ -130,3 +130,13 @@ def test_nobody_else_drains_while_a_drained_server_is_recorded(node, monkeypatch
     monkeypatch.setattr(_use, "give_up", lambda *words: (seen.append(is_locked()), give_up(*words)))
     node.manage(state="absent")
     assert seen == [True, True]
+
+
+def test_who_failed_its_check_gets_no_weight_when_keepalived_ends(node):
+    node.starts(services=services(FIRST, SECOND))
+    node.kernel.table = _model.created_table(services(FIRST, SECOND))
+    (entry,) = node.kernel.table.values()
+    ident = next(each for each in entry.servers if each.address == FIRST)
+    entry.servers[ident] = entry.servers[ident]._replace(weight=0)
+    node.manage(state="absent")
+    assert weights(node) == {FIRST: 0, SECOND: 1}

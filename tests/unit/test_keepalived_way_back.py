@@ -134,3 +134,17 @@ def test_processes_that_did_not_agree_before_are_started_again(node, monkeypatch
     desired = _use.Desired("new", {}, None, "keepalived.service")
     _use._bring_back(desired, _use.Work([], [], [], [], False, node.processes, names), False, Context(False, True, print, node.run_command))
     assert node.done == ["systemctl reload-or-restart keepalived.service"]
+
+
+def test_a_fault_that_comes_with_a_change(node, monkeypatch):
+    node.starts(services=services(FIRST), failover=FAILOVER)
+    real = node._reload
+
+    def reload(*words):
+        node.vrrp = "fault"
+        return real(*words)
+
+    monkeypatch.setattr(_daemon, "reload", reload)
+    monkeypatch.setattr(_election, "_MARGIN", -4)  # no time to recover
+    assert "The former configuration is restored" in node.fails(services=services(SECOND), failover=FAILOVER)
+    assert node.loaded == node.former

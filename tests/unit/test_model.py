@@ -47,6 +47,11 @@ def test_a_network_namespace_that_is_not_there(tmp_path, monkeypatch):
             pass
 
 
+def test_a_path_of_a_network_namespace_is_taken_as_it_is():
+    with pytest.raises(OptionError, match=r"^netns: '/nowhere/blue': /nowhere/blue: No such file or directory"), _netns.inside("/nowhere/blue"):
+        pass
+
+
 @pytest.mark.parametrize(("option", "number"), [("port", -1), ("port", 65536), ("fwmark", 0), ("fwmark", 2**32)])
 def test_numbers_that_no_service_has(option, number):
     with pytest.raises(OptionError) as error:
