@@ -175,6 +175,13 @@ def test_the_crash_over_a_sorry_server(node, version, quorum_up, refused):
         node.manage(services=services(FIRST))
 
 
+def test_a_file_that_somebody_has_removed_names_no_sorry_server(node):
+    node.version = "2.3.3"
+    node.starts(services=services(FIRST))
+    node.path.unlink()
+    assert node.manage(services=services(FIRST, SECOND)).changed
+
+
 def test_checks_are_not_given_up_with_the_table(node):
     node.starts(services=services(FIRST), failover=FAILOVER)
     assert "checks: False: keepalived checks services now" in node.fails(services=services(FIRST), checks=False, failover=FAILOVER)

@@ -217,7 +217,7 @@ def test_timeouts_and_back():
 def test_zero_only_where_something_was_counted():
     ident = _model.ServiceId(_literals.IPV4, 0, "", 0, 7)
     idle, busy = _schema.Statistics(), _schema.Statistics(in_bytes=1)
-    rate = _schema.Statistics(in_bytes_per_second=9)
+    rate = _schema.Statistics(connections_per_second=9, in_bytes_per_second=9)
     use = _schema.Connections(1, 0, 0)
     server = _model.ServerId("198.51.100.1", 80)
     assert not _plan.plan_zero({ident: (idle, {server: (use, rate)})}).operations
