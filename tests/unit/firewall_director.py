@@ -47,6 +47,7 @@ class Director(Machine):
         self.record = {}
 
     def firewalld_plan(self, opened, zones, context):
+        self.zones = zones
         rules = texts(opened)
         steps = [
             _firewall_tasks._firewalld.Step(verb, (), "public", some)

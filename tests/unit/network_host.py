@@ -113,7 +113,6 @@ class Host(Machine):
         monkeypatch.setattr(_boot, "new_node", lambda: self.network)
         monkeypatch.setattr(_managers, "read", lambda context: _managers.Found(None, False))
         monkeypatch.setattr(_managers.glob, "glob", lambda pattern: [])
-        monkeypatch.setattr(_addresses, "check_interface", lambda name, option: None)
 
     def plan(self, *lines, check=True, **words):
         text = _boot.render(OWNER, lines) if lines else ""

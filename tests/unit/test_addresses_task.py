@@ -77,3 +77,8 @@ def test_without_services_the_host_is_not_asked(host, monkeypatch):
     """pyroute2 may be missing where IPVS is not used any more."""
     monkeypatch.setattr(host.network, "addresses", None)
     assert not addresses(host, services=[]).changed
+
+
+def test_a_name_that_no_interface_can_have_is_refused_without_services_too(host):
+    with pytest.raises(OptionError, match="^interface: 'eth 0': give the name of a network interface"):
+        addresses(host, services=[], interface="eth 0")

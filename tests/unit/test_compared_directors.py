@@ -196,6 +196,11 @@ def test_what_a_person_should_know(pair):
     assert [each["out"] for each in first["services"][0]["servers"]] == ["its check fails: http", "drained"]
 
 
+def test_one_whose_table_has_not_been_seen_is_not_compared(pair):
+    del pair[1]["director_seen"]
+    assert wrong(pair) == {"lb1": []}
+
+
 def test_directors_that_share_no_address_are_not_compared(pair):
     static = without_vrrp(host("lb3", "backup"))
     table(static)[0]["scheduler"] = "sh"

@@ -108,7 +108,7 @@ class Node:
 
     def __init__(self, *texts):
         self.has = set(texts)
-        self.loans = []
+        self.loans, self.closed = [], 0
 
     def addresses(self):
         words = [text.split() for text in sorted(self.has)]
@@ -127,7 +127,7 @@ class Node:
         return self.change(lines, True)
 
     def close(self):
-        pass
+        self.closed += 1
 
 
 VIP, COPY = "address 203.0.113.80/32 dev eth1", "address 203.0.113.80/32 dev lo"
@@ -147,7 +147,7 @@ def test_what_is_taken_away_comes_back(monkeypatch):
         assert held and node.has == {OWN, VIP, VIP6, COPY, "address 2001:db8::80/128 dev lo"}
         node.has.discard(VIP)
         monkeypatch.setattr(_held.Held, "_keep", None)  # at the latest at the end
-    assert node.has == {OWN, VIP, VIP6}
+    assert node.has == {OWN, VIP, VIP6} and node.closed == 3  # before, meanwhile and after
 
 
 def test_it_comes_back_meanwhile(monkeypatch):

@@ -205,3 +205,10 @@ def test_texts_only_where_a_diff_is_wanted(director):
     options.update(firewalld=True, zones=None, state="present")
     answer = _firewall_tasks.manage_firewall(options, director.context()._replace(diff=False))
     assert (answer.before, answer.after) == (None, None)
+
+
+def test_zones_of_firewalld(director):
+    director.firewalld = []
+    for zones, asked in ((None, []), (["internal"], ["internal"])):
+        director.manage(**MARKS, zones=zones)
+        assert director.zones == asked

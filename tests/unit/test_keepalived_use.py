@@ -101,6 +101,13 @@ def test_a_configuration_that_was_changed_behind_its_back_is_taken_up(node):
     assert node.loaded == node.named()
 
 
+def test_a_file_that_was_changed_and_not_taken_up_yet_is_tested_all_the_same(node):
+    node.starts(services=services(FIRST))
+    node.path.write_text(node.path.read_text() + "\n")
+    node.problems = ["(PATH: Line 3) wrong"]
+    assert "Line 3) wrong" in node.fails(services=services(FIRST))
+
+
 # refusals
 
 

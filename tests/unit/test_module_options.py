@@ -236,3 +236,10 @@ def test_a_link_to_what_is_ours_alone_leads_to_no_options(node):
     for changed in (True, False):
         assert node.task(state="absent", options=BITS, load=False, persist=False).changed == changed
         assert kept.read_text() == _module_options.HEADER and node.settings.is_symlink()
+
+
+def test_what_our_own_file_said_before_does_not_win(node):
+    node.settings.write_text("options ip_vs conn_tab_bits=9\n")
+    node.put("etc/modprobe.d/zz.conf", "install ip_vs conn_tab_bits=9\n")
+    node.task(options=BITS)
+    assert node.warnings == []

@@ -217,6 +217,17 @@ def test_refusal(text, column, word, remedy):
     assert str(error) == "rules, line %d, column %d: %r: %s" % (error.line, column, word, error.remedy)
 
 
+@pytest.mark.parametrize(("word", "mark"), [("-1", 4294967295), ("-2147483648", 2147483648)])
+def test_a_mark_that_ipvsadm_prints_as_a_signed_number(word, mark):
+    assert [service["fwmark"] for service in from_ipvsadm(f"-A -f {word} -s wlc\n")["services"]] == [mark]
+
+
+@pytest.mark.parametrize("word", ["-2147483649", "-0"])
+def test_a_signed_mark_that_is_none(word):
+    with pytest.raises(AnsibleFilterError, match="mark"):
+        from_ipvsadm(f"-A -f {word} -s wlc\n")
+
+
 @pytest.mark.parametrize(("service", "port", "number"), [("-u 198.51.100.1:53", "domain", 53), ("-t 198.51.100.1:80", "http", 80), ("-f 7", "http", 80)])
 def test_the_name_of_a_servers_port_is_one_of_the_services_protocol(monkeypatch, service, port, number):
     """A firewall mark has no protocol; ipvsadm looks names up as those of TCP."""
