@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._node import _addresses, _boot, _managers, _network_lines
+from ansible_collections.lvs.ipvs.plugins.module_utils._node import _boot, _managers, _network_lines
 from ansible_collections.lvs.ipvs.plugins.module_utils._node._network_node import Address
 
 from .boot_node import Machine
