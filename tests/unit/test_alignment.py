@@ -97,3 +97,4 @@ def test_a_server_that_fails_in_a_guarded_pool_is_the_program_s_business():
     assert commands(WANTED, DOWN, UP, guarded={IDENT}) == []
     assert commands(table({"weight": 0}, {}), DOWN, UP, guarded={IDENT}) == []
     assert commands(WANTED, DOWN, UP) == [OUT]
+    assert commands(table({"weight": 0}, {}), UP, UP, guarded={IDENT}) == [f"-e WEB -r {FIRST}:80 -m -w 5"]

@@ -287,7 +287,10 @@ def test_a_director_that_is_in_fault_or_without_a_file(pair):
     ]
     pair[1] = host("lb2", "backup")
     pair[0]["director_keepalived"]["handover"] = None
-    assert refused(pair) == ["lb2 cannot take over: lb1 has no handover file: see failover.handover_file of ipvs_keepalived"]
+    lacks = "lb2 cannot take over: %s has no handover file: see failover.handover_file of ipvs_keepalived"
+    assert refused(pair) == [lacks % "lb1"]
+    pair[1]["director_keepalived"]["handover"] = None
+    assert refused(pair) == [lacks % "lb1", lacks % "lb2"]
 
 
 def test_a_director_with_another_table_or_other_health(pair):

@@ -114,6 +114,7 @@ def test_checks_and_failover():
          ["unicast_peer {", "2001:db8::2", "2001:db8::3", "}", "virtual_ipaddress {", "2001:db8::80/128 dev eth0", "}", "virtual_ipaddress_excluded {"]),
         ({"gateways": ["198.51.100.1"]}, ["203.0.113.81/32 dev eth0", "198.51.100.1/32 dev eth0", "2001:db8::80/128 dev eth0"]),
         ({"handover_file": "/var/lib/x"}, ["}", "track_file {", "handover", "}", "}"]),
+        ({"handover_file": "/" + "a" * 199}, ["track_file handover {", "file /" + "a" * 199]),
         ({"sync": {"interface": "eth9", "sync_id": 0}}, ["lvs_sync_daemon eth9 inst front id 0"]),
         ({"back_interface": "eth1", "gateways": ["198.51.100.1"]}, ["vrrp_sync_group director {", "group {", "front", "back", "}", "}"]),
         ({"advert_interval": 0.07}, ["advert_int 0.07"]),
@@ -159,6 +160,7 @@ def test_settings(failover, expected):
         ({"sync": {"interface": "eth$"}}, "sync.interface: 'eth$'", "names of letters"),
         ({"handover_file": "run/x"}, "handover_file: 'run/x'", "absolute path"),
         ({"handover_file": "/a b"}, "handover_file: '/a b'", "absolute path"),
+        ({"handover_file": "/" + "a" * 200}, "handover_file: '/" + "a" * 200 + "'", "at most 200"),
     ],
 )
 def test_mistakes(failover, option, part):

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import _daemon, _handover_task
+from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import _daemon, _handover_task, _info_task
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._answer import Context
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, OptionError
 
@@ -103,6 +103,13 @@ def test_it_waits_until_keepalived_has_read_the_file(director):
     with pytest.raises(IpvsError, match="has not become lowered within 0.01 seconds"):
         director.run("lowered", timeout=0.01)
     assert director.path.read_text() == "0\n"
+
+
+def test_it_waits_where_keepalived_has_just_lost_the_file(director, monkeypatch):
+    """As long as it reads its configuration again."""
+    looks, genuine = [], _info_task.handover_file
+    monkeypatch.setattr(_info_task, "handover_file", lambda vrrp: looks.append(vrrp) or (None if len(looks) == 2 else genuine(vrrp)))
+    assert director.run("lowered", wait_for="backup").changed and len(looks) > 3
 
 
 def test_the_time_is_the_preempt_delay_and_more(director):

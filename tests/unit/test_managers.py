@@ -315,3 +315,10 @@ def test_an_interface_that_keeps_everything_already_needs_no_file():
 def test_what_networkctl_says_of_an_interface_without_addresses():
     status = "* 3: eth0\n                  Network File: /etc/systemd/network/10-eth0.network\n                         State: no-carrier (configuring)\n"
     assert _managers.managed_by(status) == {"eth0": ("/etc/systemd/network/10-eth0.network", False)}
+
+
+def test_a_file_of_ours_that_goes_meanwhile_keeps_nothing(machine):
+    (machine.root / "10-lan.network.d").mkdir()
+    (machine.root / "10-lan.network.d/90-ipvs-other.conf").symlink_to("gone")
+    _managers.take_up([machine.drop_in("91-ipvs-director.conf", "[Network]\nKeepConfiguration=yes\n")], machine.context)
+    assert machine.done() == ["systemctl restart systemd-networkd.service"]

@@ -195,6 +195,9 @@ def test_modprobe_lies(node):
     with pytest.raises(IpvsError, match="reported success, yet ip_vs_rr is not loaded: look at") as error:
         node.task(names=["ip_vs", "ip_vs_rr"])
     assert error.value.details == {"not_loaded": ["ip_vs_rr"]}
+    node.stubborn = {"ip_vs_rr", "ip_vs_wrr"}
+    with pytest.raises(IpvsError, match="reported success, yet ip_vs_rr, ip_vs_wrr are not loaded: look at"):
+        node.task(names=["ip_vs_rr", "ip_vs_wrr"])
     node.put("usr/lib/modprobe.d/cis.conf", "install ip-vs-rr /bin/true\n")
     with pytest.raises(IpvsError, match=r"forbidden by ip_vs_rr \(install line in .*usr/lib/modprobe.d/cis.conf\)"):
         node.task(names=["ip_vs_rr"])

@@ -209,3 +209,11 @@ def test_why_a_command_failed(monkeypatch):
 def test_kernel_settings_that_are_there():
     lines = _network_lines.parse("sysctl kernel.ostype Linux\n")
     assert _network_node.Node().there(lines) == {"sysctl kernel.ostype Linux"}
+
+
+def test_frames_that_cannot_be_sent():
+    node = _network_node.Node()
+    try:
+        assert node.send("no-such-if", [b"x"])
+    finally:
+        node.close()

@@ -226,5 +226,5 @@ def _sync(given, router_id, where):
 def _handover_file(given, where):
     path = given.get("handover_file")
     if path is not None and (len(path) > 200 or not _FILE.match(path)):
-        raise OptionError(where + "handover_file", path, "give an absolute path of letters, digits and _.:/-")
+        raise OptionError(where + "handover_file", path, "give an absolute path of at most 200 letters, digits and _.:/-")
     return path
