@@ -265,7 +265,7 @@ def test_who_cannot_take_over(pair):
     stopped = copy.deepcopy(pair)
     without_vrrp(stopped[1], running=False)
     assert refused(stopped) == ["there is no second director that could take over from lb1", "lb2 cannot take over: keepalived does not run"]
-    assert refused(stopped, to="lb2") == ["lb2 has no VRRP instance"]
+    assert refused(stopped, to="lb2") == refused(stopped, away_from="lb2") == ["lb2 has no VRRP instance"]
     assert refused([without_vrrp(each) for each in stopped]) == [
         "no director has VRRP: lb1: keepalived has no VRRP instance; lb2: keepalived has no VRRP instance"
     ]

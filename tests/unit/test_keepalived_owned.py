@@ -11,6 +11,7 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._table import (
     _keepalived_text,
     _model,
     _owners,
+    _plan,
     _rules_reader,
     _table_tasks,
     _tasks,
@@ -141,3 +142,9 @@ def test_what_the_boot_restores_is_the_table_of_healthy_servers(node, monkeypatc
     assert {each: server.weight for each, server in steady[_model.service_id(WEB)].servers.items()} == {RS1: 0, RS2: 2}
     assert steady[_model.service_id(OTHER)] == before[_model.service_id(OTHER)] and before == node.kernel.read()
     assert owned.steady({}) == {}
+
+
+def test_a_weight_of_0_of_a_server_that_is_not_its_own_is_given_as_asked():
+    server = _model.Server(_model.ServerId("198.51.100.99", 80), weight=0)
+    operation = _plan.Operation(_plan.EDIT_SERVER, None, server, server._replace(weight=5))
+    assert _keepalived_owned._left(operation, _keepalived_text.Service({}, None)) == operation

@@ -138,6 +138,7 @@ def test_routes_are_given_to_an_interface_that_keeps_everything_already():
 def test_interfaces_of_ours_belong_to_no_manager():
     lines = ["dummy ipvs0", "link ipvs0", "link tunl0", "link eth0", "address 203.0.113.80/32 dev ipvs0", "address 203.0.113.81/32 dev tunl0"]
     texts = wanted(*lines, owner=SERVER, networks={"eth0": LAN}, network_manager=True)
+    assert {mode for _text, mode in texts.values()} == {0o644}
     assert {path: said(text) for path, (text, _mode) in texts.items()} == {
         "/etc/systemd/network/05-ipvs-real-server.network": ["[Match]", "Name=ipvs0 tunl0", "[Link]", "Unmanaged=yes"],
         "/etc/NetworkManager/conf.d/90-ipvs-real-server.conf": ["[keyfile]", "unmanaged-devices+=interface-name:=ipvs0;interface-name:=tunl0"],

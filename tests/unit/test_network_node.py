@@ -217,3 +217,8 @@ def test_frames_that_cannot_be_sent():
         assert node.send("no-such-if", [b"x"])
     finally:
         node.close()
+
+
+def test_the_table_of_this_network_namespace(monkeypatch):
+    monkeypatch.setattr(_network_node, "text_of", lambda path: "text of " + path)
+    assert _network_node.Node().table() == "text of /proc/thread-self/net/ip_vs"
