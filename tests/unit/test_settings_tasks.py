@@ -36,8 +36,10 @@ def test_a_daemon_that_cannot_start_is_refused_before_the_one_that_runs_is_stopp
         node.run(_settings_tasks.manage_sync_daemon, check=check, role="master", interface="eth1", netns="blue")
     assert asked == [(DAEMON._replace(interface="eth1"), "blue")]
     # nothing is asked where nothing is to start
-    assert not node.run(_settings_tasks.manage_sync_daemon, check=check, role="master", interface="eth0").changed
-    assert not node.run(_settings_tasks.manage_sync_daemon, check=check, role="backup", state="absent").changed
+    same = node.run(_settings_tasks.manage_sync_daemon, check=check, role="master", interface="eth0")
+    assert not same.changed and same.values["sync_daemon"] == DAEMON._asdict()
+    none = node.run(_settings_tasks.manage_sync_daemon, check=check, role="backup", state="absent")
+    assert not none.changed and none.values["sync_daemon"] is None
     assert len(asked) == 1
 
 
