@@ -140,3 +140,10 @@ def test_who_failed_its_check_gets_no_weight_when_keepalived_ends(node):
     entry.servers[ident] = entry.servers[ident]._replace(weight=0)
     node.manage(state="absent")
     assert weights(node) == {FIRST: 0, SECOND: 1}
+
+
+def test_where_nobody_is_drained_no_record_is_locked(node, monkeypatch):
+    """Its folder may not be there, and would be made."""
+    node.starts(services=services(FIRST, SECOND))
+    monkeypatch.setattr(_drain_record.Record, "locked", None)
+    assert node.manage(state="absent").changed

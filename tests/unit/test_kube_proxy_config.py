@@ -8,6 +8,7 @@ import json
 import pytest
 import yaml
 
+from ansible_collections.lvs.ipvs.plugins.filter import kube_proxy_config
 from ansible_collections.lvs.ipvs.plugins.filter.kube_proxy_config import FilterModule
 from tests.unit.kube_proxy_texts import EKS, HEAD, K3S, KUBEADM
 
@@ -260,3 +261,8 @@ def test_networks_that_are_no_list_are_replaced(wrong):
     """kube-proxy does not start with the first three."""
     after = edit(HEAD + f"ipvs:\n  excludeCIDRs: {wrong}\n", exclude_cidrs=["198.51.100.0/24"])
     assert yaml.safe_load(after)["ipvs"] == {"excludeCIDRs": ["198.51.100.0/24"]}
+
+
+def test_a_list_of_networks_is_not_the_same_as_none():
+    wanted, none = ({"ipvs": {"excludeCIDRs": networks}} for networks in (["203.0.113.0/24"], None))
+    assert not kube_proxy_config._same(none, wanted) and not kube_proxy_config._same(wanted, none)

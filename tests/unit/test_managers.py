@@ -323,3 +323,14 @@ def test_a_file_of_ours_that_goes_meanwhile_keeps_nothing(machine):
     (machine.root / "10-lan.network.d/90-ipvs-other.conf").symlink_to("gone")
     _managers.take_up([machine.drop_in("91-ipvs-director.conf", "[Network]\nKeepConfiguration=yes\n")], machine.context)
     assert machine.done() == ["systemctl restart systemd-networkd.service"]
+
+
+def test_networkd_is_left_alone_where_an_address_that_somebody_has_added_would_be_lost(machine):
+    _managers.take_up([machine.drop_in("90-ipvs-director.conf", "[Route]\nGateway=198.51.100.1\n")], machine.context)
+    assert machine.done() == [] and "eth0" in machine.warnings[0]
+
+
+def test_a_file_that_is_still_needed_is_listed_once(machine):
+    machine.drop_in("90-ipvs-director.conf", "")
+    listed = [(file.path, bool(file.text)) for file in _managers.files(DIRECTOR, _network_lines.parse(VIP), None, machine.context)]
+    assert listed.count((str(machine.root / "10-lan.network.d/90-ipvs-director.conf"), True)) == 1 and len({path for path, _text in listed}) == len(listed)

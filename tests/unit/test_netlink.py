@@ -29,6 +29,7 @@ def test_a_batch_is_closed_by_a_message_that_does_nothing():
     assert made.apply(operations(3)) == [0, 0, 0]
     (requests,) = made._socket.sent
     assert [request.type for request in requests] == [FAMILY] * 3 + [_wire.NLMSG_NOOP]
+    assert _wire.pack_message(FAMILY, 1, 9, 7, 0, b"1234") == struct.pack("=IHHIIBBH", 24, FAMILY, 1, 7, 0, 9, 1, 0) + b"1234"
     assert [bool(request.flags & _wire.NLM_F_ACK) for request in requests] == [False] * 3 + [True]
 
 

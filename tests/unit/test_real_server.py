@@ -190,3 +190,10 @@ def test_ten_thousand_services():
     )
     found = needs(_real_server_task._places(table, {OWN}, []))
     assert len(found.lines) == 10_002
+
+
+def test_a_setting_that_is_wanted_otherwise_is_not_left_over():
+    (recorded,) = _network_lines.parse("sysctl net.ipv4.conf.all.arp_ignore 1\n")
+    there = {_network_lines.identity(recorded)}
+    assert real_server.leftovers([recorded], [], there) == [recorded.text]
+    assert real_server.leftovers([recorded], ["sysctl net.ipv4.conf.all.arp_ignore 2"], there) == []

@@ -87,6 +87,7 @@ def test_a_real_server_by_direct_routing(real_server, host):
 
 
 def test_a_real_server_by_tunnel_gets_its_modules_first(real_server, host):
+    assert real_server.task(check=True, services=[web("tun")]).changed and real_server.loaded == set()
     answer = real_server.task(services=[web("tun")])
     assert answer.values["differences"][0] == "kernel module ipip is not loaded" and real_server.loaded == {"ipip"}
     assert host.text("/etc/modules-load.d/ipvs-real-server.conf").endswith("ipip\n")
