@@ -83,6 +83,13 @@ def test_a_unit_that_was_switched_off(host, taken, what):
     host.again(VIP)
 
 
+def test_network_managers_take_up_what_has_been_written(host, monkeypatch):
+    taken = []
+    monkeypatch.setattr(_boot._managers, "take_up", lambda changes, context: taken.append([change.wanted.path for change in changes]))
+    host.have(VIP)
+    assert len(taken) == 1 and OWNER.path in taken[0]
+
+
 def test_in_an_image_build_the_unit_is_enabled_and_not_started(host):
     host.booted = False
     assert not [each for each in host.have(VIP) if "active" in each]

@@ -134,6 +134,13 @@ def test_an_option_that_no_check_has_is_named(wrong, parts):
     assert len(problems) == 1 and all(part in problems[0] for part in parts)
 
 
+def test_settings_of_ipvs_that_no_kernel_has():
+    """Those of the network may be a module's or an interface's."""
+    sysctls = {"net/ipv4/vs/conn_reuse_mod": 1, "net.ipv4.vs.conn_reuse*": 1, "net.ipv4.ip_forwar": 1}
+    text = "director_sysctls: net/ipv4/vs/conn_reuse_mod: no kernel has this setting; did you mean net.ipv4.vs.conn_reuse_mode?"
+    assert services_problems([service()], sysctls=sysctls) == [text]
+
+
 def test_what_only_keepalived_cannot_hold():
     local = service(servers=[{"address": "198.51.100.11", "forward_method": "local"}])
     assert services_problems([local]) == []

@@ -259,6 +259,13 @@ def test_equal_priorities():
     assert planned(equal, to="lb1")["lower_master"] is True
 
 
+def test_the_master_stays_where_one_before_it_cannot_be_lowered():
+    before = host("lb1", "backup")
+    assert planned([before, host("lb2", "master")], to="lb2") == {"master": "lb2", "to": "lb2", "lower": ["lb1"], "changes": ["lb1"]}
+    before["director_keepalived"]["handover"] = None
+    assert planned([before, host("lb2", "master")], to="lb2") == {"master": "lb2", "to": "lb2"}
+
+
 def test_who_cannot_take_over(pair):
     assert refused([pair[0]]) == ["there is no second director that could take over from lb1"]
     assert refused(pair, to="lb9") == ["lb9: there is no such director; there are lb1, lb2"]

@@ -248,3 +248,16 @@ def test_who_is_not_named_stays_drained(director):
     director.run(RS2, allow_empty=True)
     assert director.foretold(RS1, state="restored").changed
     assert (director.said(), director.weights()) == ({RS1: "0\n", RS2: "-100000\n"}, [3, 0])
+
+
+def test_a_file_that_says_it_already_is_not_written_again(director, monkeypatch):
+    director.run(RS1)
+    monkeypatch.setattr(_drain_files, "write", None)
+    assert not director.run(RS1).changed
+
+
+def test_a_file_is_whole_when_keepalived_first_sees_it(director, monkeypatch):
+    seen = []
+    monkeypatch.setattr(_drain_files.os, "link", lambda source, name: seen.append((open(source).read(), name)))
+    _drain_files.make([f"{director.files}/{RS3}"])
+    assert seen == [("0\n", f"{director.files}/{RS3}")]

@@ -98,6 +98,14 @@ def test_what_is_no_netmask(text):
         _literals.normal_netmask(text, _literals.IPV4)
 
 
+@pytest.mark.parametrize(
+    ("family", "remedy"), [(_literals.IPV4, "from 0 to 32, or a dotted mask such as 255.255.255.0"), (_literals.IPV6, "from 1 to 128")]
+)
+def test_what_would_be_a_netmask(family, remedy):
+    with pytest.raises(OptionError, match=f"give a prefix length {remedy}$"):
+        _literals.normal_netmask("129", family)
+
+
 @given(strategies.entries)
 def test_options_and_back(entry):
     """What ipvs_info returns is what ipvs_table takes, and means the same."""

@@ -136,3 +136,11 @@ def test_whose_folders_are_taken(tmp_path, monkeypatch, user, owner, group, mode
     else:
         with pytest.raises(OptionError, match="state_directory: .*: other users may write there"):
             _files.check_folder(str(tmp_path), "state_directory")
+
+
+def test_a_link_that_leads_to_no_file_can_be_removed(tmp_path):
+    (tmp_path / "masked").symlink_to("/dev/null")
+    (change,) = _own_files.plan([_own_files.File(str(tmp_path / "masked"), None)])
+    assert change.wanted.text is None
+    with pytest.raises(IpvsError, match="is not a regular file"):
+        _own_files.plan([_own_files.File(str(tmp_path / "masked"), "text")])

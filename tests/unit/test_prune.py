@@ -105,6 +105,8 @@ def test_an_empty_list_removes_nothing_by_mistake():
         _prune.refuse_emptiness(REMOVAL, {}, options(allow_empty=True), ALL[:2])
     with pytest.raises(OptionError, match="prune_saved would remove 5 services .*allow_empty: true"):
         _prune.refuse_emptiness(REMOVAL, {}, options(), ALL)
+    with pytest.raises(OptionError, match="^rules: '# none': no service is listed"):
+        _prune.refuse_emptiness(REMOVAL, {}, options(services=None, rules="# none"))
     _prune.refuse_emptiness(REMOVAL, {}, options(allow_empty=True), ALL)
     _prune.refuse_emptiness(REMOVAL, {}, options(prune_force=True))
     _prune.refuse_emptiness(REMOVAL, {WEB: None}, options())
