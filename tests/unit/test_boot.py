@@ -209,3 +209,11 @@ def test_more_files_of_the_owners(host):
 def test_a_node_imports_pyroute2_when_it_is_needed(monkeypatch):
     monkeypatch.setattr(_boot._pyroute2, "load_iproute", lambda: lambda: "an IPRoute")
     assert _boot.new_node()._iproute() == "an IPRoute"
+
+
+def test_folders_of_ours_go_with_what_was_in_them(host, monkeypatch):
+    gone = []
+    host.have(VIP)
+    monkeypatch.setattr(_boot.os, "rmdir", gone.append)
+    host.have()
+    assert gone == [OWNER.program + "/ipvs_network", OWNER.program]

@@ -222,3 +222,10 @@ def test_frames_that_cannot_be_sent():
 def test_the_table_of_this_network_namespace(monkeypatch):
     monkeypatch.setattr(_network_node, "text_of", lambda path: "text of " + path)
     assert _network_node.Node().table() == "text of /proc/thread-self/net/ip_vs"
+
+
+def test_a_pause_is_one(monkeypatch):
+    slept = []
+    monkeypatch.setattr(_network_node.time, "sleep", slept.append)
+    _network_node.Node().pause()
+    assert slept == [_network_node.PAUSE] and _network_node.PAUSE > 0

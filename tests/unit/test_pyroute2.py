@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
+from importlib.machinery import ModuleSpec
 
 import pytest
 
@@ -96,3 +98,10 @@ def test_iproute_alone(package):
     package({"iproute/__init__.py": "class IPRoute: pass\n", "__init__.py": "import pyroute2.ran\n", "ran.py": ""})
     assert _pyroute2.load_iproute().__name__ == "IPRoute"
     assert "pyroute2.ran" not in sys.modules
+
+
+@pytest.mark.parametrize("spec", [None, ModuleSpec("no_such_package", None)])
+def test_a_package_that_cannot_be_loaded_is_left_to_the_import(monkeypatch, spec):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: spec)
+    _pyroute2._put_off("no_such_package")
+    assert "no_such_package" not in sys.modules

@@ -77,3 +77,11 @@ def test_a_daemon_that_started_and_cannot_be_read_afterwards_is_a_change(node, m
         node.run(_settings_tasks.manage_sync_daemon, role="master", interface="eth0")
     assert failure.value.details["changed"] is True
     assert [command.split(" --mcast")[0] for command in failure.value.details["commands"]] == ["ipvsadm --start-daemon master"]
+
+
+@pytest.mark.parametrize(("number", "shown"), [(20, ", eth19"), (21, ", eth19 and others")])
+def test_the_interfaces_that_there_are(monkeypatch, number, shown):
+    monkeypatch.undo()
+    monkeypatch.setattr(_multicast.socket, "if_nameindex", lambda: [(index, f"eth{index}") for index in range(number)])
+    with pytest.raises(OptionError, match=f"there are eth0, eth1, .*{shown}$"):
+        _multicast.check_daemon(DAEMON._replace(interface="no-such-if"), None)

@@ -176,3 +176,17 @@ def test_a_wildcard_for_settings_that_come_with_ipvs_sets_none_of_that_name(node
     (node.root / "proc/sys/net/ipv4/vs").rmdir()
     done = node.run({"net.ipv4.vs.conn*": 0}, check=True)
     assert done.values["settings"] == {}
+
+
+def test_a_value_that_cannot_be_put_back_a_second_time_either(node):
+    """Another program has set it meanwhile."""
+    reuse = "net.ipv4.vs.conn_reuse_mode"
+    node.run({reuse: 0})
+
+    def meddle(key, value):
+        node[key] = "7"
+        node.refuse = {key: errno.EINVAL}
+
+    node.meddle = meddle
+    assert node.run(state="absent").changed
+    assert node.warnings == [f"{reuse} could not be put back to 1: Invalid argument"]
