@@ -29,6 +29,7 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import Opti
         (_check_values.text, "a" * 240, "a" * 240),
         (_check_values.text, "(a{40}){25}", "(a{40}){25}"),
         (_check_values.command, "/bin/true", ("/bin/true",)),
+        (_check_values.command, "/" + "a" * 499, ("/" + "a" * 499,)),
         (_check_values.command, "/a/b 'c d' \"e f\" g\\ h '' --i=!#{}", ("/a/b", "c d", "e f", "g h", "", "--i=!#{}")),
         (_check_values.seconds(0.1, 5), 0.1, 0.1),
         (_check_values.number(1, 5, "a port"), 5, 5),

@@ -149,6 +149,7 @@ def test_a_record_that_cannot_be_read_is_named(place):
 
 
 def test_rules_that_cannot_be_listed(place):
-    context = Context(True, True, print, lambda words: (1, "", "Error: no bus\n"))
-    with pytest.raises(IpvsError, match="firewalld: zone gone: Error: no bus"):
-        _firewalld._rules_of("gone", [], context, must=False)
+    for errors, reason in (("Error: no bus\n", "Error: no bus"), ("", "exit status 3")):
+        context = Context(True, True, print, lambda words, errors=errors: (3, "", errors))
+        with pytest.raises(IpvsError, match=f"firewalld: zone gone: {reason}"):
+            _firewalld._rules_of("gone", [], context, must=False)

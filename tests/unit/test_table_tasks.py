@@ -7,7 +7,17 @@ import errno
 
 import pytest
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._table import _info_tasks, _model, _owners, _rules, _rules_reader, _saved, _schema, _table_tasks
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import (
+    _info_tasks,
+    _model,
+    _owners,
+    _rules,
+    _rules_reader,
+    _saved,
+    _schema,
+    _session,
+    _table_tasks,
+)
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, OptionError
 
 from .task_node import Node
@@ -267,3 +277,11 @@ def test_an_error_that_shows_only_in_the_kernels_table_names_the_place_in_the_li
     table(node, services=[{"fwmark": 70, "servers": [{"address": "198.51.100.12"}, server]}])
     with pytest.raises(OptionError, match=r"^services\[1\]\.servers\[1\]\.upper_threshold: 9: is below"):
         table(node, services=[{"fwmark": 71}, {"fwmark": 70, "servers": [{"address": "198.51.100.12"}, {"address": "198.51.100.11", "upper_threshold": 9}]}])
+
+
+@pytest.mark.parametrize(("services", "state", "loads"), [([{"fwmark": 7}], "present", True), ([{"fwmark": 7}], "absent", False), ([], "present", False)])
+def test_ipvs_is_loaded_only_for_services_to_be(node, monkeypatch, services, state, loads):
+    asked, genuine = [], _session.open_kernel
+    monkeypatch.setattr(_session, "open_kernel", lambda options, context, load=True: asked.append(load) or genuine(options, context, load))
+    table(node, services=services, state=state)
+    assert set(asked) == {loads}
