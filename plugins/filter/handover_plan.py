@@ -104,7 +104,7 @@ from ansible_collections.lvs.ipvs.plugins.plugin_utils import _directors, _hando
 
 def handover_plan(hosts, to="", away_from=""):
     """The plan of a handover, as a dict."""
-    return dict(_handover.plan(_directors.directors(hosts), to or None, away_from or None)._asdict())
+    return dict(_handover.plan(_directors.directors(hosts), to, away_from)._asdict())
 
 
 class FilterModule:

@@ -109,6 +109,13 @@ def test_nothing_wanted_takes_everything_away(host):
     assert host.plan().unit is None
 
 
+def test_a_unit_that_goes_is_not_said_to_be_off(host):
+    host.have(VIP)
+    host.enabled.clear()
+    host.active.clear()
+    assert not [each for each in host.plan().differences if "active" in each or "enabled" in each]
+
+
 def test_what_somebody_else_takes_over_stays_up(host):
     host.have(VIP, OTHER)
     todo = host.plan(released=VIP)

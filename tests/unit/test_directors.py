@@ -139,6 +139,8 @@ def test_mistakes_of_the_variables(options, part):
 
 def test_sync_daemons_beside_those_of_vrrp():
     daemons = [{"role": "master", "interface": "eth0"}]
+    (wrong,) = services_problems(SERVICES + SERVICES, failover=settings("lb1"), sync_daemons=daemons)
+    assert wrong.startswith("director_services[")
     (problem,) = services_problems(SERVICES, failover=settings("lb1"), sync_daemons=daemons)
     assert problem.startswith("director_sync_daemons: VRRP runs the sync daemons")
     assert services_problems(SERVICES, failover=settings("lb1", sync={"enabled": False}), sync_daemons=daemons) == []

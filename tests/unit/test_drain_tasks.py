@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import errno
+import os
 
 import pytest
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain, _drain_record, _model, _saved
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain, _drain_record, _model, _places, _saved
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, OptionError
 
 from .drain_director import HTTP, MARK, RS1, RS2, Director, servers
@@ -167,6 +168,7 @@ def test_ipvs_is_not_loaded(director):
             check(RS2)
     assert director.recorded()
     assert director.run("198.51.100.99", state="restored").values["msg"]
+    assert [place["weight_now"] for place in director.check(RS1, allow_missing=True).values["places"]] == [None, None]
 
 
 def test_the_wait_is_for_all_together(director):
@@ -317,3 +319,20 @@ def test_a_record_that_cannot_be_removed(tmp_path, monkeypatch):
     monkeypatch.setattr(_drain_record.os, "unlink", refuse)
     with pytest.raises(IpvsError, match=f"^{tmp_path}/drained.json: Read-only file system$"):
         record.write({})
+
+
+def test_in_check_mode_not_even_the_folder_is_made(director, tmp_path):
+    assert director.run(RS1, check=True).changed and not (tmp_path / "state").exists()
+    director.run(RS1)
+    assert (tmp_path / "state").stat().st_mode & 0o7777 == 0o755
+
+
+def test_what_is_written_and_what_is_removed_reaches_the_disk(tmp_path, monkeypatch):
+    reached = []
+    monkeypatch.setattr(_drain_record, "_sync", lambda folder: reached.append(sorted(os.listdir(folder))))
+    record = _drain_record.Record(str(tmp_path))
+    place = _places.Place(_model.service_id(HTTP), _model.ServerId(RS1, 80))
+    record.write({place: 3})
+    record.write({})
+    record.write({})
+    assert reached == [["drained.json"], []]

@@ -54,3 +54,9 @@ def test_statistics_of_info(node):
     assert service["statistics"]["in_bytes"] == 2**40
     server = service["servers"][0]["statistics"]
     assert (server["active_connections"], server["inactive_connections"], server["persistent_connections"], server["connections"]) == (3, 2, 1, 5)
+
+
+def test_without_the_table_the_equipment_only(node, monkeypatch):
+    monkeypatch.setattr(_info_tasks._equipment, "look", lambda interpreters, context: {"interpreters": interpreters})
+    answer = node.run(_info_tasks.read_info, table=False, pyroute2_interpreters=["/usr/bin/python3"])
+    assert answer == (False, {"interpreters": ["/usr/bin/python3"]}, None, None)

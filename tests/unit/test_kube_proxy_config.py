@@ -10,6 +10,7 @@ import yaml
 
 from ansible_collections.lvs.ipvs.plugins.filter import kube_proxy_config
 from ansible_collections.lvs.ipvs.plugins.filter.kube_proxy_config import FilterModule
+from ansible_collections.lvs.ipvs.plugins.plugin_utils import _kube_proxy_editor
 from tests.unit.kube_proxy_texts import EKS, HEAD, K3S, KUBEADM
 
 edit = FilterModule().filters()["kube_proxy_config"]
@@ -266,3 +267,10 @@ def test_networks_that_are_no_list_are_replaced(wrong):
 def test_a_list_of_networks_is_not_the_same_as_none():
     wanted, none = ({"ipvs": {"excludeCIDRs": networks}} for networks in (["203.0.113.0/24"], None))
     assert not kube_proxy_config._same(none, wanted) and not kube_proxy_config._same(wanted, none)
+
+
+def test_what_goes_in_before_a_value_stays_when_the_value_is_replaced():
+    editor = _kube_proxy_editor.Editor("a: 1\n")
+    editor.replace(3, 3, "!!int ", _kube_proxy_editor.ITEMS)
+    editor.replace(3, 4, "2")
+    assert editor.result() == "a: !!int 2\n"

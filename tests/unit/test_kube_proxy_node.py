@@ -111,6 +111,7 @@ def test_rules_with_its_sets_are_deleted_and_no_others():
 :KUBE-SERVICES - [0:0]
 -A PREROUTING -j KUBE-SERVICES
 -A KUBE-SERVICES -m comment --comment "service cluster ip + port" -m set --match-set KUBE-CLUSTER-IP dst,dst -j ACCEPT
+-A KUBE-SERVICES -j KUBE-OTHERS
 COMMIT
 *filter
 :INPUT ACCEPT [0:0]

@@ -316,7 +316,11 @@ def test_a_threshold_that_falls_below_what_is_there():
     desired = _model.desired_server({**SERVER, "upper_threshold": 4}, WEB)
     with pytest.raises(OptionError, match="^upper_threshold: 4: is below the server's lower_threshold, 5; give that too$"):
         _model.check_server(_model.overlay_server(desired, current), WEB, desired)
+    unlimited = _model.desired_server({**SERVER, "upper_threshold": 0}, WEB)
+    assert _model.overlay_server(unlimited, current)[3:5] == (0, 0)  # the lower one goes with it
     _model.check_server(current._replace(lower_threshold=9), WEB)
+    with pytest.raises(OptionError, match="^lower_threshold: 10: must not be above upper_threshold, which is 9$"):
+        _model.check_server(current._replace(lower_threshold=10), WEB)
 
 
 @pytest.mark.parametrize(

@@ -154,6 +154,7 @@ def test_another_file_that_may_win(node):
         ({"ip_vs": {"conn_tab_bits": 7}}, "options.ip_vs.conn_tab_bits: 7: give a number from 8 to 27"),
         ({"ip_vs": {"conn_tab_bits": "many"}}, "give a number from 8 to 27"),
         ({"ip_vs": {"other": "a\nb"}}, "a text on one line"),
+        ({"ip_vs": {"other": 'a"b'}}, "a text on one line without quotes"),
         ({"ip_vs": {"other": None}}, "options.ip_vs.other: None"),
         ({"ip_vs": {"a b": 1}}, "give the name of an option"),
         ({"ip_vs": 18}, "options.ip_vs: 18: give the options of this module with their values"),

@@ -78,3 +78,11 @@ def test_an_attribute_that_is_longer_than_its_message():
     data = bytes(8) + struct.pack("=HHI", 99, 1, 0)
     with pytest.raises(ValueError, match="an attribute of 99 bytes where 8 are left"):
         _wire.Reader([(1, "I", 0)]).read(data, 8, 16)
+
+
+def test_an_answer_of_a_known_form_is_not_worked_out_again(monkeypatch):
+    reader = _wire.Reader([(1, "I", 0), (2, "H", 0)])
+    data = b"".join(struct.pack("=HHIHHHH", 8, 1, number, 6, 2, 7, 0) for number in (1, 2))
+    assert reader.read(data, 0, 16) == (1, 7)
+    monkeypatch.setattr(reader, "_learn", None)
+    assert reader.read(data, 16, 32) == (2, 7)

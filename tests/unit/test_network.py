@@ -269,3 +269,9 @@ def test_the_program_refuses_what_it_cannot_read(monkeypatch, tmp_path):
 
 def test_a_checksum_whose_sum_is_one_more_than_16_bits_hold():
     assert frames._internet_checksum(b"\xff\xff\x00\x01") == 0xFFFE
+
+
+def test_the_address_itself_is_announced():
+    line = lines.parse("address 198.51.100.1/24 dev eth1 announce\n")[0]
+    node = Node()
+    assert network.frames_for(line, node) == frames.gratuitous_arp(node.mac("eth1"), "198.51.100.1")

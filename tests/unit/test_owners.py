@@ -227,3 +227,9 @@ def test_the_services_of_a_keepalived(node):
     assert keepalived_services(node) == (["tcp 203.0.113.80:80", "tcp 203.0.113.81:80"], [])
     node.run("keepalived", "-f", "/srv/gone.conf")
     assert keepalived_services(node)[1] == ["/srv/gone.conf: No such file or directory"]
+
+
+def test_the_services_are_those_of_keepalived_and_of_no_other_program(node):
+    node.put("/etc/keepalived/keepalived.conf", SERVER)
+    node.run("haproxy")
+    assert keepalived_services(node) == ([], [])

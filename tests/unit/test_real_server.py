@@ -91,6 +91,7 @@ def test_replies_to_the_directors_checks_take_no_detour():
     assert found == [line.text for line in _network_lines.parse("\n".join(found))]
     assert "route -6 2001:db8::2/128 type throw table 5198" in needs([place("nat", address=OWN6)], nat_direct=direct, **gateways).lines
     assert needs([place("nat")], nat_direct=direct) == needs([], nat_direct=direct, **gateways) == ([], [])
+    assert needs([place(vip="")], **gateways) == ([], [])  # a firewall mark, by dr
 
 
 def test_the_key_of_an_interface_with_a_dot_is_one_that_sysctl_d_reads():

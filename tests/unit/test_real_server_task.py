@@ -71,7 +71,7 @@ def web(method, address="198.51.100.12", **named):
 
 
 def test_a_node_that_is_no_real_server_is_left_alone(real_server, host):
-    for options in ({"state": "absent"}, {"services": [web("dr", "198.51.100.99")]}):
+    for options in ({"state": "absent", "services": None}, {"services": [web("dr", "198.51.100.99")]}):
         assert not real_server.task(**options).changed and (host.done, host.files, host.network.done) == ([], {}, [])
 
 

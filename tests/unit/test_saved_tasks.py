@@ -311,3 +311,10 @@ def test_on_a_disk_that_is_full_nothing_is_enabled(director):
     with pytest.raises(IpvsError, match="^/etc/ipvsadm.rules: No space left on device$"):
         director.task()
     assert director.enabled == set() and list(director.files) == [DEBIAN.settings]
+
+
+def test_without_a_diff_no_files_are_shown(director):
+    answer = _saved_tasks.manage_saved(
+        {"path": None, "state": "present", "services": None, "timeouts": True, "sync_daemons": False}, director.context(check=True)._replace(diff=False)
+    )
+    assert answer.changed and (answer.before, answer.after) == (None, None)

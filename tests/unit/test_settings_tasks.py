@@ -85,3 +85,10 @@ def test_the_interfaces_that_there_are(monkeypatch, number, shown):
     monkeypatch.setattr(_multicast.socket, "if_nameindex", lambda: [(index, f"eth{index}") for index in range(number)])
     with pytest.raises(OptionError, match=f"there are eth0, eth1, .*{shown}$"):
         _multicast.check_daemon(DAEMON._replace(interface="no-such-if"), None)
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_what_is_odd_about_a_daemon_is_a_warning(node, monkeypatch, check):
+    monkeypatch.setattr(_multicast, "check_daemon", lambda daemon, netns: "interface eth0 has no IPv4 address")
+    assert node.run(_settings_tasks.manage_sync_daemon, check=check, role="master", interface="eth0").changed
+    assert node.warnings == ["interface eth0 has no IPv4 address"]

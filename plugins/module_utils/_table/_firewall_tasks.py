@@ -222,7 +222,7 @@ def network(text, option):
 
 def _clients(snat, servers, connected):
     """The networks whose clients are masqueraded."""
-    if isinstance(snat, str) and "/" not in snat and snat.lower() in BOOLEANS_TRUE | BOOLEANS_FALSE:
+    if isinstance(snat, str) and snat.lower() in BOOLEANS_TRUE | BOOLEANS_FALSE:
         snat = snat.lower() in BOOLEANS_TRUE
     if snat is True:
         return [each for each in connected() if any(each.version == server.version and server.subnet_of(each) for server in servers)]

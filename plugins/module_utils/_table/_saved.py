@@ -105,7 +105,6 @@ def reweigh(table, context, path=None):
     ``table``: services with their servers as they now are, all of the kernel's or some. A server of the file that is in it gets its
     weight; nothing else in the file changes. A file that is not ours is left alone. Raises IpvsError.
     """
-    path = path or place().path
     ruleset = load(path)
     if ruleset is None:
         return False
