@@ -50,6 +50,7 @@ def test_an_address_has_one_spelling_and_a_length():
         ("fe80::1%eth0", ["addresses[1]"]),
         ("224.0.0.81", ["addresses[1]: '224.0.0.81'", "one host"]),
         ("::", ["addresses[1]: '::'"]),
+        ("255.255.255.255", ["addresses[1]: '255.255.255.255'", "one host"]),
         (7, ["addresses[1]: 7", "a dictionary with address"]),
         ({}, ["addresses[1].address: None"]),
         ({"address": "203.0.113.80", "dev": "eth0"}, ["addresses[1]: {", "no key dev", "address, prefix_length, interface"]),

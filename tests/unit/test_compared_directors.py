@@ -176,6 +176,12 @@ def test_a_service_without_its_quorum(pair):
     assert wrong(pair)["lb2"] == []
 
 
+def test_another_without_its_quorum(pair):
+    pair[1]["director_keepalived"]["services"][0]["quorum_up"] = False
+    table(pair[1])[0]["servers"] = [server("198.51.100.99")]
+    assert wrong(pair)["lb2"] == ["tcp 203.0.113.80:80: the service lacks its quorum here and has its quorum on lb1"]
+
+
 def test_what_a_person_should_know(pair):
     out(pair[0], 0, state="down")
     out(pair[0], 1, drained=True)

@@ -89,6 +89,14 @@ def test_all_that_is_drained_comes_back(director):
     assert director.foretold(state="restored").changed and director.weights() == [3, 2]
 
 
+def test_a_server_of_keepalived_alone_has_no_weight_on_record_and_comes_back(director):
+    del director.kernel.table[_model.service_id(MARK)]
+    director.run(RS1)
+    assert director.recorded() is None
+    back = director.foretold(RS1, state="restored")
+    assert back.changed and director.weights() == [3, 2] and "msg" not in back.values
+
+
 def test_a_server_that_its_check_keeps_out(director):
     director.run(RS1)
     director.unhealthy.add(RS1)

@@ -86,3 +86,10 @@ def test_an_answer_of_a_known_form_is_not_worked_out_again(monkeypatch):
     assert reader.read(data, 0, 16) == (1, 7)
     monkeypatch.setattr(reader, "_learn", None)
     assert reader.read(data, 16, 32) == (2, 7)
+
+
+def test_what_lies_inside_an_attribute_is_not_taken_for_one_beside_it():
+    inside = struct.pack("=HHI", 8, 1, 7)
+    data = struct.pack("=HH", 13, 2) + inside + bytes(4) + struct.pack("=HH", 8, 1) + b"here"
+    start, end = _wire.nest(_wire.Message(0, 0, 0, data, 0, len(data)), 1)
+    assert data[start:end] == b"here"

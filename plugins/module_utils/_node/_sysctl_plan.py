@@ -105,7 +105,7 @@ def _targets(all_desired, coming, option, root):
     targets, lacking = {}, []
     for desired in sorted(all_desired, key=lambda desired: "*" not in desired):
         keys = _sysctls.matching(desired, root)
-        if not keys and desired.startswith(tuple(coming)) and ("*" in desired or _sysctls.meant(desired, 0, []) is None):
+        if not keys and desired.startswith(tuple(coming)) and _sysctls.meant(desired, 0, []) is None:
             keys = [] if "*" in desired else [desired]
         elif not keys:
             right = _sysctls.meant(desired, *_sysctls.first_missing(desired, root))
