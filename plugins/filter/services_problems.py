@@ -100,9 +100,8 @@ def services_problems(
         return ["%s: give the list of virtual services with their real servers" % name]
     # the roles' own names for the other two
     spec = {name: _options.SERVICES, "director_timeouts": _options.TIMEOUTS, "director_sync_daemons": _options.SYNC_DAEMONS, "health": _HEALTH}
-    given = {name: services, "director_timeouts": timeouts or {}, "director_sync_daemons": sync_daemons or [], "health": health}
-    if failover is not None:
-        spec, given = dict(spec, failover=_failover.spec()), dict(given, failover=failover)
+    spec["failover"] = _failover.spec()
+    given = {name: services, "director_timeouts": timeouts or {}, "director_sync_daemons": sync_daemons or [], "health": health, "failover": failover}
     options, errors = _options.typed(spec, given)
     if errors:
         return list(errors)

@@ -115,7 +115,7 @@ def _goes_first(director, target):
 
 
 def _steps(target, master, group):
-    others = [director for director in group if director is not target and director is not master]
+    others = [director for director in group if director is not master]
     lower = [each.name for each in others if _goes_first(each, target) and not each.lowered and each.keepalived["handover"]]
     lower_master = _goes_first(master, target) and not master.lowered
     restore = [each.name for each in group if each is not target and not _goes_first(each, target) and each.lowered]

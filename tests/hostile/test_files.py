@@ -64,6 +64,12 @@ def test_the_link_of_another_user_is_not_followed(led, task, tmp_path):
     assert str(led) in str(refusal.value) and "secret" not in str(refusal.value)
 
 
+def test_a_path_from_where_we_are(led, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(IpvsError, match="belongs to another user"):
+        _files.check_links(str(led.relative_to(tmp_path)))
+
+
 def test_links_of_our_own_are_followed(tmp_path):
     (tmp_path / "root").mkdir()
     (tmp_path / "root/file").write_text("text\n")

@@ -25,8 +25,9 @@ def entered(name):
 def test_it_is_refused_by_its_name(name, monkeypatch):
     monkeypatch.chdir("/")
     here = os.readlink("/proc/thread-self/ns/net")
-    with pytest.raises(IpvsError, match=r"\Anetns: "):
+    with pytest.raises(IpvsError, match=r"\Anetns: ") as refusal:
         entered(name)
+    assert "needs root" not in str(refusal.value)
     assert os.readlink("/proc/thread-self/ns/net") == here
 
 

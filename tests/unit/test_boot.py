@@ -224,3 +224,19 @@ def test_folders_of_ours_go_with_what_was_in_them(host, monkeypatch):
     monkeypatch.setattr(_boot.os, "rmdir", gone.append)
     host.have()
     assert gone == [OWNER.program + "/ipvs_network", OWNER.program]
+
+
+def test_files_that_were_removed_before_one_could_not_be_come_back(host, monkeypatch):
+    host.have(VIP)
+    files, failures = dict(host.files), iter(["/etc/ipvs-x.conf: Input/output error"])
+
+    def write(changes, context):
+        for failure in failures:
+            host.write(changes[:1], context)
+            raise IpvsError(failure)
+        host.write(changes, context)
+
+    monkeypatch.setattr(_boot._own_files, "write", write)
+    with pytest.raises(IpvsError, match="Input/output error"):
+        host.have()
+    assert host.files == files

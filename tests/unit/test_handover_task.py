@@ -140,3 +140,11 @@ def test_a_file_that_cannot_be_written(director):
     with pytest.raises(IpvsError, match="OSError: .*No space left on device. Putting .*handover back failed: .*No space left") as failure:
         director.run("lowered")
     assert failure.value.details == {"changed": True}
+
+
+def test_a_file_that_was_lost_says_afterwards_what_it_means(director):
+    director.path.unlink()
+    director.reads = False
+    with pytest.raises(IpvsError, match="has not become lowered within 0.01 seconds. .* is as it was before"):
+        director.run("lowered", timeout=0.01)
+    assert director.path.read_text() == "0\n"

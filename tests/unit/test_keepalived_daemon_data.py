@@ -148,6 +148,19 @@ class TestData:
         monkeypatch.setattr(_daemon.time, "sleep", finish)
         assert _daemon.checker_data(self.CHECKER) == "all of it"
 
+    def test_it_has_time_to_answer_before_it_is_asked_again(self, machine, monkeypatch):
+        machine.process(11, 10, CHECKER)
+        asked, pauses = [], []
+        machine.on_signal[11] = asked.append
+
+        def pause(seconds):
+            pauses.append(seconds)
+            if len(pauses) == 3:
+                machine.replace(11, "keepalived_check.data", "at last")
+
+        monkeypatch.setattr(_daemon.time, "sleep", pause)
+        assert _daemon.checker_data(self.CHECKER) == "at last" and asked == [signal.SIGUSR1]
+
     def test_one_that_takes_long_to_write_is_not_asked_again(self, machine, monkeypatch):
         """It would write all of it anew, over and over."""
         monkeypatch.setattr(_daemon, "_AGAIN", 0)

@@ -130,3 +130,9 @@ def test_a_mistyped_name_gets_those_that_exist_and_a_real_one_the_package(monkey
     text = str(_kmod.lacking(part, name))
     assert words in text
     assert ("it has no module" in text) == (name in ("mh", "sip"))
+
+
+def test_missing_hint_for_another_kernel_does_not_speak_of_the_running_one(tmp_path):
+    Node(tmp_path).kernel("6.99-new", loadable=["kernel/net/dummy.ko"])
+    (tmp_path / "proc/modules").unlink(missing_ok=True)
+    assert _kmod.missing_hint("ip_vs", "6.99-new", str(tmp_path)).startswith("The kernel 6.99-new has no module ip_vs: ")

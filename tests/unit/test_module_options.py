@@ -78,6 +78,7 @@ def test_options_are_taken_out_and_a_file_of_ours_goes():
     assert _module_options.without_options(None, {"ip_vs": {"a": "2"}}) is None
     assert _module_options.without_options("options ip_vs a=1\n", {"ip_vs": {"a": "2"}}) == ""
     assert _module_options.with_options(None, {"ip_vs": {}}) is None
+    assert _module_options.with_options("", {"ip_vs": {}}) == ""
 
 
 # the task

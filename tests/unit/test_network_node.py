@@ -229,3 +229,13 @@ def test_a_pause_is_one(monkeypatch):
     monkeypatch.setattr(_network_node.time, "sleep", slept.append)
     _network_node.Node().pause()
     assert slept == [_network_node.PAUSE] and _network_node.PAUSE > 0
+
+
+def test_a_kernel_that_does_not_answer_is_not_waited_for_without_end(monkeypatch):
+    monkeypatch.setattr(_network_node.Netlink, "LIMIT", 0.01)
+    netlink = _network_node.Netlink(socket.NETLINK_ROUTE)
+    try:
+        with pytest.raises(TimeoutError):
+            list(netlink._receive(lambda kind, sequence: True))
+    finally:
+        netlink.socket.close()

@@ -233,3 +233,9 @@ def test_the_services_are_those_of_keepalived_and_of_no_other_program(node):
     node.put("/etc/keepalived/keepalived.conf", SERVER)
     node.run("haproxy")
     assert keepalived_services(node) == ([], [])
+
+
+def test_the_files_of_one_whose_root_directory_is_another(node):
+    node.put("/etc/keepalived/keepalived.conf", SERVER)
+    node.run("keepalived", mnt="/proc/self/ns/mnt")
+    assert keepalived_services(node) == (["tcp 203.0.113.80:80"], [])

@@ -32,6 +32,7 @@ def options(**given):
         ({"addresses": ["203.0.113.0/24"], "protocols": ["tcp"]}, [WEB]),
         ({"fwmarks": ["7"]}, [MARK]),
         ({"fwmarks": ["8-250"]}, [MARK6]),
+        ({"fwmarks": ["1-7"]}, [MARK]),
         ({"fwmarks": ["7", "250"], "protocols": ["udp"]}, [DNS, MARK, MARK6]),
     ],
     ids=str,

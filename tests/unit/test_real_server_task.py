@@ -114,3 +114,9 @@ def test_what_is_no_longer_needed_goes_or_with_purge_off_stays(real_server, host
     assert "address 203.0.113.81/32 dev lo" not in host.network.found and "address 203.0.113.80/32 dev lo" in host.network.found
     real_server.task(state="absent")
     assert "address 203.0.113.80/32 dev lo" not in host.network.found and OWNER.path not in host.files
+
+
+def test_with_purge_off_the_modules_of_what_stays_stay(real_server, host):
+    real_server.task(services=[web("tun")])
+    real_server.task(services=[web("dr")], purge=False)
+    assert host.text("/etc/modules-load.d/ipvs-real-server.conf").endswith("ipip\n")

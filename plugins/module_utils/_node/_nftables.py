@@ -179,9 +179,9 @@ def invalid_drops(listing):
     drops, table, chain = [], "", ""
     for line in map(str.strip, listing.splitlines()):
         words = line.split()
-        if words[:1] == ["table"] and words[-1] == "{":
+        if words[:1] == ["table"]:
             table = " ".join(words[1:-1])
-        elif words[:1] == ["chain"] and words[-1] == "{":
+        elif words[:1] == ["chain"]:
             chain = words[1]
         elif table != TABLE and _INVALID.search(re.sub('"[^"]*"', "", line)):
             drops.append(Drop(table, chain, line))

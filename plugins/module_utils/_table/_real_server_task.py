@@ -59,7 +59,7 @@ def _manage(places, options, node, context):
     left = []
     if not options["purge"]:
         left = _real_server.leftovers(recorded, wanted.lines, node.there(recorded))
-        modules = sorted({*_modules_load.names_in(_text(_real_server.MODULES_FILE)), *wanted.modules}) if left else wanted.modules
+        modules = sorted({*_modules_load.names_in(_own_files.read(_real_server.MODULES_FILE).text), *wanted.modules}) if left else wanted.modules
         wanted = _real_server.Needs(modules, _real_server.in_order({*left, *wanted.lines}))
     # What is missing in this kernel is found out before anything is touched.
     unloaded = _load(wanted.modules, context._replace(check_mode=True))
@@ -81,10 +81,6 @@ def _manage(places, options, node, context):
     }
     before, after = [text + _own_files.shown([change[number] for change in settings.files]) for number, text in enumerate((todo.before, todo.after))]
     return Answer(bool(differences), values, before if context.diff else None, after if context.diff else None)
-
-
-def _text(path):
-    return _own_files.read(path).text or ""
 
 
 def _load(names, context):
