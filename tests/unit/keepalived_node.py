@@ -86,6 +86,7 @@ class Node:
         return [line.replace("PATH", path) for line in self.problems]
 
     def _works_by(self, processes):
+        assert processes
         return {self.loaded}
 
     def _checker_data(self, processes):

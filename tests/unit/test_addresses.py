@@ -57,6 +57,7 @@ def test_an_address_has_one_spelling_and_a_length():
         ({"address": "203.0.113.80", "prefix_length": 33}, ["addresses[1].prefix_length: 33", "1 to 32"]),
         ({"address": "2001:db8::80", "prefix_length": True}, ["addresses[1].prefix_length: True", "1 to 128"]),
         ({"address": "203.0.113.80", "interface": "eth 0"}, ["addresses[1].interface: 'eth 0'"]),
+        ({"address": "203.0.113.80", "interface": ".."}, ["addresses[1].interface: '..'"]),
     ],
 )
 def test_what_is_no_address_is_refused(entry, told):

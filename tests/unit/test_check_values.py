@@ -28,6 +28,7 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import Opti
         (_check_values.text, r"\(?x[:.](?i:y)\\N{1}", r"\(?x[:.](?i:y)\\N{1}"),
         (_check_values.text, "a" * 240, "a" * 240),
         (_check_values.text, "(a{40}){25}", "(a{40}){25}"),
+        (_check_values.text, "{}", "{}"),
         (_check_values.command, "/bin/true", ("/bin/true",)),
         (_check_values.command, "/" + "a" * 499, ("/" + "a" * 499,)),
         (_check_values.command, "/a/b 'c d' \"e f\" g\\ h '' --i=!#{}", ("/a/b", "c d", "e f", "g h", "", "--i=!#{}")),

@@ -119,6 +119,7 @@ def test_checks_and_failover():
         ({"back_interface": "eth1", "gateways": ["198.51.100.1"]}, ["vrrp_sync_group director {", "group {", "front", "back", "}", "}"]),
         ({"advert_interval": 0.07}, ["advert_int 0.07"]),
         ({"advert_interval": 40}, ["advert_int 40"]),
+        ({"advert_interval": 0.05}, ["advert_int 0.05"]),
     ],
 )  # fmt: skip
 def test_settings(failover, expected):

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import time
+from types import SimpleNamespace
+
 import pytest
 
 from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import _daemon, _election, _use
@@ -148,3 +151,17 @@ def test_a_fault_that_comes_with_a_change(node, monkeypatch):
     monkeypatch.setattr(_election, "_MARGIN", -4)  # no time to recover
     assert "The former configuration is restored" in node.fails(services=services(SECOND), failover=FAILOVER)
     assert node.loaded == node.former
+
+
+def test_a_fault_that_a_change_mends_is_waited_for_no_longer_than_that(node, monkeypatch):
+    node.starts(services=services(FIRST), failover=FAILOVER)
+    node.vrrp, real, pauses = "fault", node._reload, []
+
+    def mend(*words):
+        node.vrrp = "backup"
+        return real(*words)
+
+    monkeypatch.setattr(_daemon, "reload", mend)
+    monkeypatch.setattr(_election, "time", SimpleNamespace(monotonic=time.monotonic, sleep=pauses.append))
+    node.manage(services=services(SECOND), failover=FAILOVER)
+    assert pauses == []

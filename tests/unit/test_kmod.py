@@ -136,3 +136,8 @@ def test_missing_hint_for_another_kernel_does_not_speak_of_the_running_one(tmp_p
     Node(tmp_path).kernel("6.99-new", loadable=["kernel/net/dummy.ko"])
     (tmp_path / "proc/modules").unlink(missing_ok=True)
     assert _kmod.missing_hint("ip_vs", "6.99-new", str(tmp_path)).startswith("The kernel 6.99-new has no module ip_vs: ")
+
+
+def test_a_kernel_that_cannot_unload_modules_counts_no_references(node):
+    node.put("proc/modules", "ip_vs 1 - - Live 0x0\n")
+    assert _kmod.Kernel(None, str(node.root)).loaded() == {"ip_vs": (0, ())}

@@ -181,3 +181,8 @@ def test_the_text_that_was_edited_is_read_again_and_compared(edited, same):
     assert _same(expected, {"mode": "ipvs", "ipvs": {"excludeCIDRs": edited}}) is same
     assert equal_cidrs(edited, expected["ipvs"]["excludeCIDRs"]) is same
     assert not _same({"nodePortAddresses": ["203.0.113.0/24"]}, {"nodePortAddresses": edited})
+
+
+def test_a_byte_order_mark_as_the_second_character_is_refused():
+    with pytest.raises(AnsibleFilterError, match="line 1 has a byte order mark"):
+        edit("#\ufeff\nkind: KubeProxyConfiguration\n", mode="ipvs")

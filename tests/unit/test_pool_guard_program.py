@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import threading
 import time
@@ -25,6 +26,7 @@ class Program:
 
     def __init__(self, root, monkeypatch):
         self.root, self.done, self.logged, self.printed, self.age = root, [], [], "", 0.0
+        self.handled = []
         self.is_open = False
         monkeypatch.setattr(_pool_guard, "RECORD", str(root / "record"))
         monkeypatch.setattr(_pool_guard, "SETTINGS", str(root / "settings"))
@@ -33,7 +35,7 @@ class Program:
         monkeypatch.setattr(_pool_guard, "_ipvsadm", self.ipvsadm)
         monkeypatch.setattr(_pool_guard, "_checker", self.opened)
         monkeypatch.setattr(_pool_guard, "_age", lambda checker: self.age)
-        monkeypatch.setattr(_pool_guard.signal, "signal", lambda number, handler: None)
+        monkeypatch.setattr(_pool_guard.signal, "signal", lambda number, handler: self.handled.append(number))
         monkeypatch.setattr(_pool_guard.signal, "set_wakeup_fd", self.wake_by)
         monkeypatch.setattr(_pool_guard.ctypes, "CDLL", lambda name: self)
         monkeypatch.setattr(_pool_guard.syslog, "syslog", lambda level, line: self.logged.append(line))
@@ -117,7 +119,7 @@ def test_a_signal_ends_it(program):
     eventually(lambda: program.wake is not None)
     os.write(program.wake, b"\x0f")
     program.thread.join(10)
-    assert not program.thread.is_alive()
+    assert not program.thread.is_alive() and program.handled == [signal.SIGTERM]  # which would kill it where it stands
 
 
 def test_it_reads_what_is_left_in_the_fifo_before_it_ends(tmp_path, monkeypatch):

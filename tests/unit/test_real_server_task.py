@@ -120,3 +120,10 @@ def test_with_purge_off_the_modules_of_what_stays_stay(real_server, host):
     real_server.task(services=[web("tun")])
     real_server.task(services=[web("dr")], purge=False)
     assert host.text("/etc/modules-load.d/ipvs-real-server.conf").endswith("ipip\n")
+
+
+def test_without_a_diff_no_texts_are_shown(real_server, host):
+    options = {"services": [web("dr")], "addresses": None, "fwmark_addresses": None, "state": "present", "purge": True, "vip_interface": "lo"}
+    options |= {"arp_interfaces": ["all"], "nat_route": "none", "nat_gateways": [], "nat_direct": [], "nat_table": 5198, "nat_priority": 5198}
+    answer = _real_server_task.manage_real_server(options, host.context(True)._replace(diff=False))
+    assert answer.changed and (answer.before, answer.after) == (None, None)

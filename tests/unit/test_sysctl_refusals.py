@@ -92,6 +92,12 @@ def test_a_word_in_the_middle_that_is_mistyped():
     assert _sysctls.meant("net.ipv4.other.all.arp_ignore", 2, ["conf", "neigh"]) is None
 
 
+def test_a_name_of_few_words_that_is_not_there(tmp_path):
+    (tmp_path / "proc/sys/vm").mkdir(parents=True)
+    (tmp_path / "proc/sys/vm/swappiness").write_text("60\n")
+    assert _sysctls.first_missing("vm.swapiness", str(tmp_path)) == (1, ["swappiness"])
+
+
 # what is undone
 
 

@@ -35,7 +35,7 @@ class Held:
                 local = [each for each in node.addresses() if each.address in self._addresses]
                 on_loopback = {each.address for each in local if each.interface == "lo"}
                 self._lines = _lines(each for each in local if each.interface != "lo")
-                alone = {each.address: each for each in local if each.interface != "lo" and each.address not in on_loopback}
+                alone = {each.address: each for each in local if each.address not in on_loopback}
                 self._copies = _lines(each._replace(prefix_length=128 if ":" in each.address else 32, interface="lo") for each in alone.values())
                 _check(node.lend(self._copies, _LOAN))
         if self._lines:

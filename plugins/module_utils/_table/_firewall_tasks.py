@@ -156,7 +156,7 @@ def make_desired(options, connected):
     table = _model.created_table(options["services"] or [])
     marks = _marks(options["marks"] or [])
     nat = [ident for ident, entry in table.items() if _methods(entry) & {"nat"}]
-    half = [ident for ident, entry in table.items() if _methods(entry) and not _methods(entry) - {"dr", "tun", "local"} and _methods(entry) - {"local"}]
+    half = [ident for ident, entry in table.items() if not _methods(entry) - {"dr", "tun", "local"} and _methods(entry) - {"local"}]
     servers = sorted({server.address for ident in nat for server, desired in table[ident].servers.items() if desired.forward_method == "nat"})
     servers = [ipaddress.ip_network(address) for address in servers]
     clients = _clients(options["snat"], servers, connected)
