@@ -234,6 +234,7 @@ def test_what_keepalived_cannot_hold(wrong, option, part):
     [
         ("text", {}, "expected a list of services, got str"),
         ({}, {}, "expected a list of services, got dict"),
+        (None, {}, "expected a list of services, got NoneType"),
         ([], {}, "nothing to do"),
         ([WEB], {"checks": False}, "checks: False: set checks to true or give failover"),
         ([{"address": "203.0.113.80", "prot": 80}], {}, "prot"),

@@ -57,7 +57,8 @@ def test_the_source_address_is_left_out_where_interface_and_peers_are_given():
 
 
 def test_addresses_of_hosts_that_others_can_reach():
-    assert host_addresses(["lb1", "lb2", "198.51.100.13", "here", "nowhere", "lb1"], HOSTS) == [
+    hosts = {**HOSTS, "any": {"ansible_host": "0.0.0.0"}}
+    assert host_addresses(["lb1", "lb2", "198.51.100.13", "here", "any", "nowhere", "lb1"], hosts) == [
         "198.51.100.11", "198.51.100.12", "2001:db8::12", "198.51.100.13",
     ]  # fmt: skip
 

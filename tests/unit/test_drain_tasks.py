@@ -171,6 +171,12 @@ def test_ipvs_is_not_loaded(director):
     assert [place["weight_now"] for place in director.check(RS1, allow_missing=True).values["places"]] == [None, None]
 
 
+def test_a_table_without_any_server(director):
+    director.kernel.table = _model.created_table([HTTP])
+    with pytest.raises(IpvsError, match=r"there is nothing to drain\.\Z"):
+        director.run("2001:db8::99")
+
+
 def test_the_wait_is_for_all_together(director):
     director.connect(RS1, 2)
     director.connect(RS1, 1, MARK)

@@ -183,6 +183,7 @@ def test_the_text_that_was_edited_is_read_again_and_compared(edited, same):
     assert not _same({"nodePortAddresses": ["203.0.113.0/24"]}, {"nodePortAddresses": edited})
 
 
-def test_a_byte_order_mark_as_the_second_character_is_refused():
-    with pytest.raises(AnsibleFilterError, match="line 1 has a byte order mark"):
-        edit("#\ufeff\nkind: KubeProxyConfiguration\n", mode="ipvs")
+@pytest.mark.parametrize(("text", "line"), [("#\ufeff\n", 1), ("\n#\ufeff\n", 2)])
+def test_a_byte_order_mark_near_the_beginning_is_refused(text, line):
+    with pytest.raises(AnsibleFilterError, match=f"line {line} has a byte order mark"):
+        edit(text + "kind: KubeProxyConfiguration\n", mode="ipvs")

@@ -53,7 +53,10 @@ def test_what_is_given_stays():
     [
         ({}, "failover.interface: None: give it, or source_address"),
         ({"source_address": "198.51.100.12"}, "failover.source_address: '198.51.100.12': this node does not have the address"),
-        ({"source_address": "198.51.100.11", "interface": "eth1"}, "failover.source_address: '198.51.100.11': eth1 does not have this address; it has 203.0.113.11, 203"),
+        (
+            {"source_address": "198.51.100.11", "interface": "eth1"},
+            "failover.source_address: '198.51.100.11': eth1 does not have this address; it has 203.0.113.11, 203",
+        ),
         ({"source_address": "198.51.100.11", "interface": "eth9"}, "failover.source_address: '198.51.100.11': eth9 does not have this address; it has none"),
         ({"source_address": "here"}, "failover.source_address: 'here': "),
         ({"interface": "eth0", "addresses": ["web"]}, "failover.addresses[0]: 'web': "),

@@ -334,3 +334,8 @@ def test_a_file_that_is_still_needed_is_listed_once(machine):
     machine.drop_in("90-ipvs-director.conf", "")
     listed = [(file.path, bool(file.text)) for file in _managers.files(DIRECTOR, _network_lines.parse(VIP), None, machine.context)]
     assert listed.count((str(machine.root / "10-lan.network.d/90-ipvs-director.conf"), True)) == 1 and len({path for path, _text in listed}) == len(listed)
+
+
+def test_where_systemd_does_not_run_nobody_manages_the_network(monkeypatch):
+    monkeypatch.setattr(_units, "running", lambda: False)
+    assert _managers.read(None) == (None, False)

@@ -93,3 +93,7 @@ def test_what_lies_inside_an_attribute_is_not_taken_for_one_beside_it():
     data = struct.pack("=HH", 13, 2) + inside + bytes(4) + struct.pack("=HH", 8, 1) + b"here"
     start, end = _wire.nest(_wire.Message(0, 0, 0, data, 0, len(data)), 1)
     assert data[start:end] == b"here"
+
+
+def test_an_attribute_without_a_value_at_the_end_is_read():
+    assert _wire.Reader([(1, "I", 0), (2, None, None)]).read(struct.pack("=HHIHH", 8, 1, 7, 4, 2), 0, 12) == (7, b"")

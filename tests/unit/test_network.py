@@ -263,6 +263,11 @@ def test_the_program_brings_up_and_takes_down(monkeypatch, tmp_path):
     assert (status, printed, complaints, node.done) == (0, "", "", ["- address 203.0.113.82/32 dev lo"])
 
 
+def test_the_program_brings_up_what_is_not_there(monkeypatch, tmp_path):
+    status, _printed, complaints, node = program(monkeypatch, tmp_path, "up", "\naddress 203.0.113.82/32 dev lo\n")
+    assert (status, complaints, node.done) == (0, "", ["address 203.0.113.82/32 dev lo"])
+
+
 def test_the_program_refuses_what_it_cannot_read(monkeypatch, tmp_path):
     assert program(monkeypatch, tmp_path, "up", "addres 203.0.113.82/32\n")[0].startswith(f"{tmp_path}/network: ")
 

@@ -127,3 +127,9 @@ def test_without_a_diff_no_texts_are_shown(real_server, host):
     options |= {"arp_interfaces": ["all"], "nat_route": "none", "nat_gateways": [], "nat_direct": [], "nat_table": 5198, "nat_priority": 5198}
     answer = _real_server_task.manage_real_server(options, host.context(True)._replace(diff=False))
     assert answer.changed and (answer.before, answer.after) == (None, None)
+
+
+def test_the_answers_of_a_firewall_mark_are_those_of_tcp(real_server):
+    marked = {"fwmark": 7, "servers": [{"address": "198.51.100.12", "forward_method": "nat"}]}
+    answer = real_server.task(check=True, services=[marked], fwmark_addresses=["203.0.113.90"], nat_route="policy", nat_gateways=["198.51.100.1"])
+    assert [each for each in answer.values["differences"] if each.startswith("rule ") and " ipproto 6 " in each]

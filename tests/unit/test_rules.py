@@ -217,6 +217,11 @@ def test_refusal(text, column, word, remedy):
     assert str(error) == "rules, line %d, column %d: %r: %s" % (error.line, column, word, error.remedy)
 
 
+def test_digits_of_other_alphabets_are_no_number():
+    with pytest.raises(_rules_words.RuleError, match="column 12: '\u0663': a number is needed here"):
+        _rules_reader.parse("-A -f 7 -p \u0663")
+
+
 @pytest.mark.parametrize(("word", "mark"), [("-1", 4294967295), ("-2147483648", 2147483648)])
 def test_a_mark_that_ipvsadm_prints_as_a_signed_number(word, mark):
     assert [service["fwmark"] for service in from_ipvsadm(f"-A -f {word} -s wlc\n")["services"]] == [mark]
