@@ -130,6 +130,6 @@ def test_without_a_diff_no_texts_are_shown(real_server, host):
 
 
 def test_the_answers_of_a_firewall_mark_are_those_of_tcp(real_server):
-    marked = {"fwmark": 7, "servers": [{"address": "198.51.100.12", "forward_method": "nat"}]}
+    marked = {"fwmark": 7, "servers": [{"address": "198.51.100.12", "port": 80, "forward_method": "nat"}]}
     answer = real_server.task(check=True, services=[marked], fwmark_addresses=["203.0.113.90"], nat_route="policy", nat_gateways=["198.51.100.1"])
-    assert [each for each in answer.values["differences"] if each.startswith("rule ") and " ipproto 6 " in each]
+    assert "rule -4 priority 5198 from 198.51.100.12 ipproto 6 sport 80 lookup 5198 is missing" in answer.values["differences"]
