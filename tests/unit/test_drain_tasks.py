@@ -336,9 +336,10 @@ def test_in_check_mode_not_even_the_folder_is_made(director, tmp_path):
 def test_what_is_written_and_what_is_removed_reaches_the_disk(tmp_path, monkeypatch):
     reached = []
     monkeypatch.setattr(_drain_record, "_sync", lambda folder: reached.append(sorted(os.listdir(folder))))
+    monkeypatch.setattr(_drain_record.os, "fsync", lambda handle: reached.append(os.fstat(handle).st_size > 0))
     record = _drain_record.Record(str(tmp_path))
     place = _places.Place(_model.service_id(HTTP), _model.ServerId(RS1, 80))
     record.write({place: 3})
     record.write({})
     record.write({})
-    assert reached == [["drained.json"], []]
+    assert reached == [True, ["drained.json"], []]

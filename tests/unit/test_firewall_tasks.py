@@ -46,6 +46,11 @@ def test_the_table_its_file_and_its_units(director):
     assert director.done.count(f"systemctl reload-or-restart {UNITS[0]}") == 1
 
 
+def test_a_mark_for_datagrams(director):
+    director.task(marks=[mark(7, ports=["53"], protocol="udp")])
+    assert "udp dport 53" in director.table and "tcp" not in director.table
+
+
 def test_everything_goes_when_nothing_is_wanted(director):
     director.task(**MARKS)
     answer = director.task(state="absent", **MARKS)
@@ -58,6 +63,11 @@ def test_everything_goes_when_nothing_is_wanted(director):
     assert director.files == {} and director.enabled == director.active == set() and director.table == "" and answer.values["rules"] == ""
     assert director.done[-2:] == ["systemctl daemon-reload", "nft"]
     director.again(state="absent")
+    director.task(**MARKS)
+    del director.files[FOLDER + UNITS[1]]
+    director.enabled.discard(UNITS[1])
+    director.task(state="absent", **MARKS)
+    assert f"systemctl stop {UNITS[0]}" in director.done and f"systemctl stop {UNITS[1]}" not in director.done  # it would fail
     director.programs = {"nft"}
     director.again()  # without systemd there is nothing to take away
 

@@ -147,3 +147,15 @@ def test_where_nobody_is_drained_no_record_is_locked(node, monkeypatch):
     node.starts(services=services(FIRST, SECOND))
     monkeypatch.setattr(_drain_record.Record, "locked", None)
     assert node.manage(state="absent").changed
+
+
+def test_a_unit_of_others_stays_enabled(node):
+    node.enabled = True
+    assert not node.manage(state="absent").changed and node.enabled and node.done == []
+
+
+def test_without_a_file_of_units_systemd_reads_nothing_again(node):
+    node.starts(services=services(FIRST))
+    node.addition.unlink()
+    node.manage(state="absent")
+    assert "systemctl daemon-reload" not in node.done and "end" in node.done

@@ -10,7 +10,7 @@ import yaml
 
 from ansible_collections.lvs.ipvs.plugins.filter import kube_proxy_config
 from ansible_collections.lvs.ipvs.plugins.filter.kube_proxy_config import FilterModule
-from ansible_collections.lvs.ipvs.plugins.plugin_utils import _kube_proxy_editor
+from ansible_collections.lvs.ipvs.plugins.plugin_utils import _kube_proxy_editor, _kube_proxy_settings
 from tests.unit.kube_proxy_texts import EKS, HEAD, K3S, KUBEADM
 
 edit = FilterModule().filters()["kube_proxy_config"]
@@ -119,6 +119,14 @@ def test_empty_section(empty, comment, tail):
     }
     assert "ipvs:" + comment + "\n  scheduler: rr\n  strictARP: true" in after
     assert tail.strip() in after
+
+
+def test_a_duration_of_as_many_digits_as_go_holds():
+    assert _kube_proxy_settings._nanoseconds("1000000000000000000ns") == 10**18
+
+
+def test_an_empty_section_on_a_line_of_its_own():
+    assert edit(HEAD + "ipvs:\n  {}\nmode: ipvs\n", scheduler="rr") == HEAD + "ipvs:\n\n  scheduler: rr\nmode: ipvs\n"
 
 
 @pytest.mark.parametrize(

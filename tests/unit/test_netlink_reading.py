@@ -97,3 +97,7 @@ def test_what_lies_inside_an_attribute_is_not_taken_for_one_beside_it():
 
 def test_an_attribute_without_a_value_at_the_end_is_read():
     assert _wire.Reader([(1, "I", 0), (2, None, None)]).read(struct.pack("=HHIHH", 8, 1, 7, 4, 2), 0, 12) == (7, b"")
+
+
+def test_the_last_attribute_needs_no_padding():
+    assert _wire.Reader([(1, "H", 0)]).read(struct.pack("=HHH", 6, 1, 7), 0, 6) == 7

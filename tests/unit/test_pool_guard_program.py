@@ -202,3 +202,10 @@ def test_an_ipvsadm_that_is_not_there_is_logged(monkeypatch):
     monkeypatch.setattr(_pool_guard.subprocess, "run", missing)
     monkeypatch.setattr(_pool_guard.syslog, "syslog", lambda level, text: logged.append(text))
     assert _pool_guard._ipvsadm("-S", "-n") == "" and logged == ["ipvsadm: No such file or directory"]
+
+
+def test_it_begins_before_anybody_writes_to_the_fifo(program):
+    program.thread = threading.Thread(target=_pool_guard.main, args=(["program", str(program.root / "fifo")],), daemon=True)
+    program.thread.start()
+    eventually(lambda: program.is_open)
+    program.writer = os.open(program.root / "fifo", os.O_WRONLY)

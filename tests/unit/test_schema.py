@@ -260,6 +260,7 @@ def test_error_numbers():
     assert answer(_wire.NLMSG_ERROR, struct.pack("=i", -errno.ESRCH) + bytes(16)) == errno.ESRCH
     assert answer(_wire.NLMSG_ERROR, bytes(20)) == 0
     assert answer(_wire.NLMSG_DONE, bytes(4)) == 0
+    assert answer(_wire.NLMSG_DONE, struct.pack("=i", -errno.EINTR)) == errno.EINTR
     assert answer(_wire.NLMSG_DONE, b"") == 0
 
 

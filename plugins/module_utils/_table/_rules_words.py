@@ -123,7 +123,7 @@ class Line:
 
     def refuse(self, error, fallback):
         """The RuleError for what the model says (an OptionError); ``fallback``: the field it speaks of, where the rule lacks that."""
-        index = next((self.found[field][2] for field in (error.option, fallback, "command") if field in self.found), 0)
+        index = next(self.found[field][2] for field in (error.option, fallback, "command") if field in self.found)
         return self.error(index, _in_rule_words(error.remedy))
 
 
