@@ -90,7 +90,7 @@ def _cause(mode, modules, kernel):
     """What keeps a node from the mode ipvs, as far as its kernel modules tell."""
     if mode != "ipvs":
         return ""
-    missing, loadable = modules.get("missing") or [], modules.get("loaded") or []
+    missing, loadable = modules.get("missing"), modules.get("loaded")
     if missing:
         return "The kernel {0} does not have {1}.".format(kernel, ", ".join(missing)).replace("  ", " ")
     if loadable:

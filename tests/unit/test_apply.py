@@ -76,6 +76,13 @@ def test_stages_begin_with_what_nobody_uses_and_end_with_removals(current, wante
     assert risks == sorted(risks, key=sorted) and all(len(each) == 1 for each in risks) and len(risks) <= 3
 
 
+def test_a_new_service_and_its_servers_are_a_stage_before_what_changes_others():
+    old, new = ({"fwmark": mark, "servers": [{"address": "198.51.100.11"}]} for mark in (1, 2))
+    current, wanted = _model.created_table([old]), _model.created_table([dict(old, scheduler="rr"), new])
+    stages = _plan.stages(reconcile(FakeKernel(current), wanted).operations)
+    assert [[operation.kind for operation in stage] for stage in stages] == [[_plan.ADD_SERVICE, _plan.ADD_SERVER], [_plan.EDIT_SERVICE]]
+
+
 def risk(table, operation):
     """0: concerns a new service, 1: changes one that is there, 2: removes."""
     return 2 if operation.kind in _plan.REMOVALS else int(operation.service in table)

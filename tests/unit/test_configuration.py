@@ -275,3 +275,8 @@ def test_ten_thousand_servers():
 
 def test_words_for_a_program():
     assert _drain_files.path("2001:db8::1") == "/var/lib/ipvs-director/drain/2001:db8::1"
+
+
+@pytest.mark.parametrize(("quorum", "written"), [(1, []), (2, ["quorum 2"]), (3, ["quorum 3"])])
+def test_how_many_servers_a_service_needs(quorum, written):
+    assert [line for line in lines([{**WEB, "quorum": quorum}]) if line.startswith("quorum ")] == written

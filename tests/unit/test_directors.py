@@ -131,6 +131,7 @@ def test_no_unknown_option():
         ({"back_interface": "eth1"}, "director_vrrp_gateways: []: "),
         ({"addresses": []}, "director_vips: []: VRRP needs addresses to move"),
         ({"router_id": "many"}, "'router_id'"),
+        ({"interface": "eth 0"}, "director_vrrp_interface: 'eth 0'"),
     ],
 )
 def test_mistakes_of_the_variables(options, part):
@@ -152,3 +153,9 @@ def test_no_sync_beside_servers_of_the_other_family():
     (problem,) = services_problems(mixed, failover=settings("lb1"))
     assert "the kernel runs no sync daemon (director_vrrp_sync) beside such a service" in problem
     assert services_problems(mixed, failover=settings("lb1", sync={"enabled": False})) == []
+
+
+def test_no_sync_daemon_of_ours_beside_servers_of_the_other_family():
+    mixed = [{"address": "203.0.113.80", "port": 80, "servers": [{"address": "2001:db8::1", "forward_method": "tun"}]}]
+    (problem,) = services_problems(mixed, sync_daemons=[{"role": "master", "interface": "eth0"}])
+    assert "the kernel runs no sync daemon (director_sync_daemons) beside such a service" in problem

@@ -122,6 +122,7 @@ def test_a_file_that_takes_only_some_of_the_weight_does_not_drain():
     assert not server.drained
     assert server._replace(effective_weight=0, checks=(check._replace(weight=-5),)).drained
     assert not server._replace(weight=0, effective_weight=0, checks=(check._replace(weight=0),)).drained
+    assert not server._replace(effective_weight=0, checks=(check._replace(type="misc", weight=-5),)).drained
 
 
 def test_what_users_may_choose_is_no_state():

@@ -70,3 +70,7 @@ def test_what_names_no_service_is_passed_over(head):
 
 def test_a_brace_that_nothing_stands_before():
     assert services("{\n}\nvirtual_server 203.0.113.80 80 {\n    {\n    }\n    real_server 198.51.100.11 80 {\n    }\n}\n")[WEB].servers.keys() == {RS1}
+
+
+def test_a_block_on_one_line():
+    assert _keepalived_text._blocks(["a { b }", "c"]) == [(["a"], [(["b"], None)]), (["c"], None)]

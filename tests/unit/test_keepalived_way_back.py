@@ -165,3 +165,26 @@ def test_a_fault_that_a_change_mends_is_waited_for_no_longer_than_that(node, mon
     monkeypatch.setattr(_election, "time", SimpleNamespace(monotonic=time.monotonic, sleep=pauses.append))
     node.manage(services=services(SECOND), failover=FAILOVER)
     assert pauses == []
+
+
+def test_what_was_not_started_is_not_stopped(node, monkeypatch):
+    def refuse(*words):
+        raise IpvsError("No space left on device")
+
+    monkeypatch.setattr(_use._own_files, "write", refuse)
+    with pytest.raises(IpvsError, match="No space left on device"):
+        node.manage(services=services(FIRST))
+    assert not [command for command in node.done if "stop" in command]
+
+
+def test_a_child_that_is_new_has_not_ended(node, monkeypatch):
+    node.starts(services=services(FIRST))
+    node.processes = PROCESSES._replace(vrrp=None)
+    real = node._reload
+
+    def begin(*words):
+        node.processes = PROCESSES
+        return real(*words)
+
+    monkeypatch.setattr(_daemon, "reload", begin)
+    assert node.manage(services=services(FIRST), failover=FAILOVER).changed

@@ -141,3 +141,14 @@ def test_missing_hint_for_another_kernel_does_not_speak_of_the_running_one(tmp_p
 def test_a_kernel_that_cannot_unload_modules_counts_no_references(node):
     node.put("proc/modules", "ip_vs 1 - - Live 0x0\n")
     assert _kmod.Kernel(None, str(node.root)).loaded() == {"ip_vs": (0, ())}
+
+
+def test_a_line_of_aliases_that_is_cut_short_is_passed_over(node):
+    node.kernel("6.99-new", loadable=[IPVS + "ip_vs.ko"], aliases="alias other\nalias another ip_vs\n")
+    assert _kmod.state("another", "6.99-new", str(node.root)) == "loadable" and _kmod.state("other", "6.99-new", str(node.root)) == "missing"
+
+
+def test_the_first_os_release_that_is_there_counts(node):
+    node.put("etc/os-release", "ID=ubuntu\n")
+    node.put("usr/lib/os-release", "ID=debian\nID_LIKE=x\n")
+    assert _kmod._distribution.family(str(node.root)) == ["ubuntu"]

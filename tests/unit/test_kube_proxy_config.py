@@ -125,6 +125,11 @@ def test_a_duration_of_as_many_digits_as_go_holds():
     assert _kube_proxy_settings._nanoseconds("1000000000000000000ns") == 10**18
 
 
+def test_times_that_are_not_touched_are_not_judged():
+    text = HEAD + "ipvs:\n  minSyncPeriod: 1m\n  syncPeriod: 10s\n  scheduler: lc\n"
+    assert edit(text, scheduler="rr") == text.replace("lc", "rr")
+
+
 def test_an_empty_section_on_a_line_of_its_own():
     assert edit(HEAD + "ipvs:\n  {}\nmode: ipvs\n", scheduler="rr") == HEAD + "ipvs:\n\n  scheduler: rr\nmode: ipvs\n"
 
@@ -134,6 +139,7 @@ def test_an_empty_section_on_a_line_of_its_own():
     [
         ('{"kind": "KubeProxyConfiguration"}', '{"kind": "KubeProxyConfiguration", "mode": "ipvs", "ipvs": {"scheduler": "rr"}}'),
         ("{}", '{"mode": "ipvs", "ipvs": {"scheduler": "rr"}}'),
+        ("{}\n", '{"mode": "ipvs", "ipvs": {"scheduler": "rr"}}\n'),
         ('{"ipvs":{"scheduler":"lc"},"mode":"iptables"}', '{"ipvs":{"scheduler":"rr"},"mode":"ipvs"}'),
         ('{"ipvs": {}, "resources": {"limits": null}}', '{"ipvs": {"scheduler": "rr"}, "resources": {"limits": null}, "mode": "ipvs"}'),
         ('{"ipvs": null}', '{"ipvs": {"scheduler": "rr"}, "mode": "ipvs"}'),

@@ -187,6 +187,7 @@ def test_nodes_on_which_kube_proxy_does_not_run_do_not_count():
         (affinity({"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["old"]}]}), True),
         (affinity({"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["new"]}]}), False),
         (affinity({}), False),
+        (affinity({"matchExpressions": [{"key": "role", "operator": "In"}]}), False),
     ],
 )
 def test_where_the_daemonset_runs(pod, runs):

@@ -231,6 +231,12 @@ def test_a_link_is_written_through_and_what_others_wrote_stays(node):
     assert kept.read_text() == "options other a=1\n" and node.settings.is_symlink()
 
 
+def test_a_link_to_nothing_is_not_written_through_for_nothing(node):
+    node.settings.symlink_to("../../kept.conf")
+    assert not node.task(state="absent", options=BITS, load=False, persist=False).changed
+    assert not (node.root / "kept.conf").exists()
+
+
 def test_a_link_to_what_is_ours_alone_leads_to_no_options(node):
     kept = node.root / "kept.conf"
     kept.write_text(_module_options.HEADER + "options ip_vs conn_tab_bits=18\n")

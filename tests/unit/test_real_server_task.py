@@ -38,19 +38,23 @@ class RealServer:
         monkeypatch.setattr(_real_server_task._sysctl_plan, "apply", lambda plan, context: real_apply(plan, context, root))
         monkeypatch.setattr(_real_server_task._sysctl_plan, "undo", lambda plan, context: real_undo(plan, context, root))
         monkeypatch.setattr(_real_server_task._modules, "ensure_modules", self.load)
-        for interface in ("all", "default", "eth0", "lo", "tunl0"):
-            folder = root / "proc/sys/net/ipv4/conf" / interface
-            folder.mkdir(parents=True)
-            for name in ("arp_ignore", "arp_announce", "rp_filter"):
-                (folder / name).write_text("0\n")
         self.settings = root / "proc/sys/net/ipv4/conf"
+        for interface in ("all", "default", "eth0", "lo"):
+            self.add(interface)
         host.network.settings = Settings(root)
+
+    def add(self, interface):
+        (self.settings / interface).mkdir(parents=True)
+        for name in ("arp_ignore", "arp_announce", "rp_filter"):
+            (self.settings / interface / name).write_text("0\n" if interface != "tunl0" else "1\n")
 
     def load(self, options, context):
         assert (options["state"], options["load"], options["persist"]) == ("present", True, False)
         lacking = [name for name in options["names"] if name not in self.loaded]
         if not context.check_mode:
             self.loaded.update(lacking)
+            if "ipip" in lacking:
+                self.add("tunl0")
         return _real_server_task.Answer(bool(lacking), {"loaded": lacking})
 
     def task(self, check=False, **options):
@@ -112,7 +116,9 @@ def test_what_is_no_longer_needed_goes_or_with_purge_off_stays(real_server, host
     assert "address 203.0.113.81/32 dev lo" in foretold.values["leftovers"] and not foretold.changed
     assert real_server.task(services=[web("dr")]).changed
     assert "address 203.0.113.81/32 dev lo" not in host.network.found and "address 203.0.113.80/32 dev lo" in host.network.found
-    real_server.task(state="absent")
+    assert not [each for each in real_server.task(check=True, services=[web("dr")]).values["differences"] if "setting" in each]
+    gone = real_server.task(state="absent")
+    assert "kernel setting net.ipv4.conf.all.arp_ignore is 1, and was 0 before it was set" in gone.values["differences"]
     assert "address 203.0.113.80/32 dev lo" not in host.network.found and OWNER.path not in host.files
 
 

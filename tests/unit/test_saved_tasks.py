@@ -218,6 +218,12 @@ def test_debians_service_is_switched_off_again_and_its_other_work_stays(director
     director.again(state="absent")
 
 
+def test_settings_that_are_gone_are_made_anew(director):
+    del director.files[DEBIAN.settings]
+    director.task()
+    assert director.text(DEBIAN.settings) == 'AUTO="true"\n'
+
+
 def test_absent_where_debians_settings_are_gone(director):
     director.task()
     del director.files[DEBIAN.settings]
