@@ -74,6 +74,7 @@ def test_who_gets_connections_although_too_few_pass():
     assert _alignment.unheeded(WANTED, WANTED, states(DOWN, UP)) == []
     assert _alignment.unheeded(table({"weight": 0}, {"weight": 0}), WANTED, states(DOWN, DOWN, quorum_up=False)) == []
     assert _alignment.unheeded({}, WANTED, states(DOWN, DOWN, quorum_up=False)) == []
+    assert _alignment.unheeded(WANTED, {}, states(DOWN, DOWN, quorum_up=False)) == []
 
 
 def test_a_service_that_the_table_has_lost_comes_back_with_the_weights_of_now():

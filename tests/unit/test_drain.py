@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain, _literals, _model, _schema
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._answer import Context
 
 from .fake_kernel import FakeKernel
 
@@ -144,3 +147,12 @@ def test_each_of_several_is_set_back_once():
     assert wait_for_two(looks, Clock({})) == (_drain.DRAINED, [], [["a"], ["b"]])
     looks = [two((1, 1), (5, 0)), two((1, 1), (0, 6)), two((1, 1), (0, 7))]
     assert wait_for_two(looks, Clock({})) == (_drain.RESTORED, ["b"], [["a"], ["b"]])
+
+
+@pytest.mark.parametrize(("active", "warned"), [(0, 0), (1, 1)])
+def test_not_even_one_connection_is_left_to_a_server_that_leaves_where_there_is_time(active, warned):
+    ident, warnings = _model.service_id({"fwmark": 7}), []
+    server = _model.overlay_server(_model.Server(_model.ServerId("198.51.100.11", 0)))
+    kernel = SimpleNamespace(statistics=lambda idents: {ident: (None, {server.id: (_schema.Connections(active, 5, 5), None)})})
+    _drain.wait_for_leaving(kernel, [(ident, server)], 0, Context(False, False, warnings.append))
+    assert len(warnings) == warned

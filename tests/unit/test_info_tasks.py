@@ -6,6 +6,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.lvs.ipvs.plugins.module_utils._table import _info_tasks, _literals, _model, _schema, _table_tasks, _tasks
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError
 
 from .task_node import NAT, WEB, Node
 
@@ -42,6 +43,12 @@ def test_no_more_counters_are_zeroed_than_is_written(node, written, zeroed):
     assert [str(ident) for ident in counted if ident not in node.kernel.counters] == zeroed
     assert len(foretold.values["commands"]) == len(zeroed) and "ipvsadm -Z" not in foretold.values["commands"]
     assert not node.run(_info_tasks.zero_counters, **written).changed
+
+
+@pytest.mark.parametrize("missing", [{"fwmark": 9}, {"address": "203.0.113.99", "port": 80}], ids=str)
+def test_counters_of_a_service_that_is_not_there(node, missing):
+    with pytest.raises(IpvsError, match="there is no such virtual service"):
+        node.run(_info_tasks.zero_counters, **missing)
 
 
 def test_statistics_of_info(node):

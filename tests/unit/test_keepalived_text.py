@@ -74,3 +74,7 @@ def test_a_brace_that_nothing_stands_before():
 
 def test_a_block_on_one_line():
     assert _keepalived_text._blocks(["a { b }", "c"]) == [(["a"], [(["b"], None)]), (["c"], None)]
+
+
+def test_a_condition_comes_first():
+    assert _keepalived_text._blocks(["@here a @b"]) == [(["a", "@b"], None)]

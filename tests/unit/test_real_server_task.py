@@ -83,7 +83,8 @@ def test_a_real_server_by_direct_routing(real_server, host):
     foretold = real_server.task(check=True, services=[web("dr"), web("dr", address="198.51.100.13", port=81)])
     assert host.files == {} and (real_server.settings / "all/arp_ignore").read_text() == "0\n"
     answer = real_server.task(services=[web("dr"), web("dr", address="198.51.100.13", port=81)])
-    assert answer.changed and answer.values == foretold.values
+    assert answer.changed and answer.values == foretold.values and (answer.before, answer.after) == (foretold.before, foretold.after)
+    assert answer.before == "" and "203.0.113.80/32" in answer.after
     assert answer.values["places"] == 1 and answer.values["leftovers"] == []
     assert answer.values["addresses"] == [{"address": "203.0.113.80", "prefix_length": 32, "interface": "lo"}]
     assert (real_server.settings / "all/arp_ignore").read_text().strip() == "1" and (real_server.settings / "all/arp_announce").read_text().strip() == "2"

@@ -116,6 +116,9 @@ def test_weights_follow_the_kernel_and_nothing_else_does(path):
     assert path.read_text() == _saved.HEADER + RULES.replace("198.51.100.11:80 -m -w 3", "198.51.100.11:80 -m -w 0")
     assert oct(path.stat().st_mode) == "0o100600"
     assert not _saved.reweigh(kernel, context(), str(path))
+    text = path.read_text().replace("-w 0", " -w 0")
+    path.write_text(text)
+    assert not _saved.reweigh(kernel, context(), str(path)) and path.read_text() == text
 
 
 def test_weights_of_a_file_that_is_not_ours_are_left_alone(path):

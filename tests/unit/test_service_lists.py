@@ -21,7 +21,7 @@ def server(address="198.51.100.11", **more):
     [
         [service(server(), server("198.51.100.12", weight=0))],
         [service(server(), protocol="udp"), service(server(), port="8080"), {"fwmark": 7, "scheduler": "mh"}],
-        [{"address": "2001:DB8::80", "port": 80}],
+        [{"address": "2001:DB8::80", "port": 80, "scheduler": "x"}],  # a module of the user's own
         # what ipvs_info returns with statistics
         [service(server(statistics={"connections": 1}), statistics={"connections": 1})],
     ],

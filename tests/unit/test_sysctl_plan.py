@@ -199,3 +199,10 @@ def test_a_setting_that_a_later_one_resets_is_written_again(node):
     node.meddle = reset
     node.run({first: 1, second: 9})
     assert node.written == [first, second, first] and (node[first], node[second]) == ("1", "9")
+
+
+def test_a_value_that_somebody_has_changed_is_put_right_without_a_new_file(node):
+    node.run({"net.ipv4.ip_forward": 1})
+    (node.root / "proc/sys/net/ipv4/ip_forward").write_text("0\n")
+    text = node.path.read_text()
+    assert node.run({"net.ipv4.ip_forward": 1}).changed and node.path.read_text() == text

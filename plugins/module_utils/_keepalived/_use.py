@@ -184,7 +184,7 @@ def _unchecked(processes):
 
 def _align(desired, processes, context):
     """Put the table right where it differs from what keepalived takes it for, and return the commands."""
-    if not (desired.table and processes and processes.checker):
+    if not (desired.table and processes.checker):
         return []
     with _session.open_kernel({"netns": None}, context) as kernel:
 
