@@ -151,7 +151,7 @@ def _failover_problems(options, name):
 
 def _mistyped(sysctls):
     found = [(key, str(key).replace("/", ".")) for key in sysctls]
-    meant = [(key, _sysctls.meant(name, 3, [])) for key, name in found if name.startswith(_sysctls.IPVS) and "*" not in name]
+    meant = [(key, _sysctls.meant(name, 3, [])) for key, name in found if name.startswith(_sysctls.IPVS)]
     return ["director_sysctls: %s: no kernel has this setting; did you mean %s?" % each for each in meant if each[1]]
 
 

@@ -9,7 +9,7 @@ import os
 import pytest
 
 from ansible_collections.lvs.ipvs.plugins.module_utils._node import _modules, _own_files
-from ansible_collections.lvs.ipvs.plugins.module_utils._table._drain_record import Record
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain_record
 from ansible_collections.lvs.ipvs.plugins.module_utils._task import _files
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError
 from tests.support import ROOT
@@ -105,7 +105,7 @@ def test_a_folder_that_others_write_holds_no_record(tmp_path, mode):
     folder.mkdir()
     (folder / "drained.json").write_text("[]")
     folder.chmod(mode)
-    record = Record(str(folder))
+    record = _drain_record.Record(str(folder))
     for use in (record.read, lambda: record.locked().__enter__()):
         with pytest.raises(IpvsError, match=f"state_directory: '{folder}': other users may write there"):
             use()
@@ -117,7 +117,7 @@ def test_a_folder_of_another_user_holds_no_record(tmp_path, belongs_to_another):
     belongs_to_another(folder)
     if os.geteuid() != OTHER:
         with pytest.raises(IpvsError, match="state_directory: "):
-            Record(str(folder)).read()
+            _drain_record.Record(str(folder)).read()
 
 
 def test_a_link_of_another_user_is_no_record(tmp_path, belongs_to_another):
@@ -126,7 +126,7 @@ def test_a_link_of_another_user_is_no_record(tmp_path, belongs_to_another):
     (tmp_path / "state/drained.json").symlink_to("../secret")
     belongs_to_another(tmp_path / "state/drained.json")
     with pytest.raises(IpvsError, match="belongs to another user"):
-        Record(str(tmp_path / "state")).read()
+        _drain_record.Record(str(tmp_path / "state")).read()
 
 
 def writers():
@@ -157,3 +157,10 @@ def test_who_writes_files():
         "_node/_sysctls.py": {"open"},  # /proc/sys
         "_node/_network_node.py": {"open"},  # /proc/sys
     }
+
+
+def test_a_record_leaves_nothing_open(tmp_path):
+    record, before = _drain_record.Record(str(tmp_path)), len(os.listdir("/proc/thread-self/fd"))
+    _drain_record.replace(record.path, "[]\n", str(tmp_path))
+    record.write({})
+    assert len(os.listdir("/proc/thread-self/fd")) == before and os.listdir(tmp_path) == []

@@ -55,10 +55,10 @@ class Director:
         if self.sleeps:
             self.sleeps.pop(0)()
 
-    def run(self, *addresses, check=False, **options):
+    def run(self, *addresses, check=False, diff=True, **options):
         self.warnings.clear()
         options = {**DEFAULTS, "state_directory": str(self.folder), "addresses": list(addresses) or None, **options}
-        return _drain_tasks.manage_drain(options, Context(check, True, self.warnings.append))
+        return _drain_tasks.manage_drain(options, Context(check, diff, self.warnings.append))
 
     def check(self, *addresses, **options):
         """The answer in check mode, in which nothing is written."""

@@ -269,3 +269,8 @@ def test_a_file_is_whole_when_keepalived_first_sees_it(director, monkeypatch):
     monkeypatch.setattr(_drain_files.os, "link", lambda source, name: seen.append((open(source).read(), name)))
     _drain_files.make([f"{director.files}/{RS3}"])
     assert seen == [("0\n", f"{director.files}/{RS3}")]
+
+
+def test_texts_only_where_a_diff_is_wanted(director):
+    answer = director.run(RS1, diff=False)
+    assert answer.changed and (answer.before, answer.after) == (None, None)

@@ -108,6 +108,7 @@ def test_checks_and_failover():
     ("failover", "expected"),
     [
         ({"preempt": False}, ["advert_int 1", "nopreempt"]),
+        ({"addresses": ["203.0.113.80", "203.0.113.81"]}, ["203.0.113.80/32 dev eth0", "}", "virtual_ipaddress_excluded {", "203.0.113.81/32 dev eth0", "}"]),
         ({"preempt_delay": 0}, ["advert_int 1", "preempt_delay 0"]),
         ({"source_address": "203.0.113.2"}, ["mcast_src_ip 203.0.113.2", "virtual_ipaddress {"]),
         ({"peers": ["2001:DB8::2", "2001:db8::3"]},

@@ -78,3 +78,7 @@ def test_a_block_on_one_line():
 
 def test_a_condition_comes_first():
     assert _keepalived_text._blocks(["@here a @b"]) == [(["a", "@b"], None)]
+
+
+def test_a_brace_after_a_statement_on_a_line_of_its_own():
+    assert _keepalived_text._blocks(["a {", "b", "}"]) == [(["a"], [(["b"], None)])]

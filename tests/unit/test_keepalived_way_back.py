@@ -25,7 +25,7 @@ def test_the_way_back_where_it_goes_on(node):
     node.fault = "it has not taken it up"
     message = node.fails(services=services(SECOND), failover=FAILOVER)
     assert message == "it has not taken it up. The former configuration is restored, and keepalived works by it."
-    assert node.loaded == node.named() == node.former
+    assert node.loaded == node.named() == node.former and node.done.count("reload") == 1
 
 
 def test_the_way_back_where_it_works_by_the_new_one(node, monkeypatch):

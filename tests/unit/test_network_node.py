@@ -239,3 +239,7 @@ def test_a_kernel_that_does_not_answer_is_not_waited_for_without_end(monkeypatch
             list(netlink._receive(lambda kind, sequence: True))
     finally:
         netlink.socket.close()
+
+
+def test_the_reason_of_an_error_is_its_text_without_its_number():
+    assert _network_node._reason(OSError(errno.ENODEV, "eth9")) == "No such device" and _network_node._reason(OSError("not loaded")) == "not loaded"

@@ -130,3 +130,10 @@ def test_differences_name_what_is_in_no_chain():
         "nftables table inet lvs_ipvs lacks: type ipv6_addr",
         "nftables table inet lvs_ipvs should not have: type ipv4_addr",
     ]
+
+
+def test_differences_name_no_braces():
+    chain = "\tchain %s {\n\t\tip daddr 203.0.113.80 drop\n\t}\n\n"
+    one, two = ("table inet lvs_ipvs {\n%s}\n" % (chain % "one" + more) for more in ("", chain % "two"))
+    texts = _nftables.differences(one, two)
+    assert len(texts) == 2 and not [text for text in texts if text.endswith((": }", ": "))], texts

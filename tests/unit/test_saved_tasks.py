@@ -194,6 +194,14 @@ def test_the_unit_of_ours_is_disabled_where_others_have_replaced_the_rules(direc
     assert director.text(path) == "-A -f 9 -s rr\n" and director.text(OWN_FILE) is None and director.enabled == set()
 
 
+def test_the_service_of_the_distribution_stays_on_where_others_have_written_the_rules(director):
+    director.place = RED_HAT
+    director.put(RED_HAT.path, "-A -f 9 -s rr\n")
+    director.enabled = {"ipvsadm.service"}
+    director.again(state="absent")
+    assert director.enabled == {"ipvsadm.service"}
+
+
 @pytest.mark.parametrize("path", ["etc/rules", "/etc/a b", "/etc/../rules", "/etc/rules\n", "/etc/$x", ""])
 def test_a_path_that_no_unit_could_read(director, path):
     with pytest.raises(OptionError, match="^path: .*give a full path of letters, digits"):
