@@ -135,7 +135,7 @@ def check_sync_periods(ipvs, wanted, default):
     text = ipvs.get("syncPeriod") or default
     if _nanoseconds(text) == 0:
         text = DEFAULT_SYNC_PERIOD
-    longest, shortest = _nanoseconds(text), _nanoseconds(ipvs.get("minSyncPeriod") or "0s")
+    longest, shortest = _nanoseconds(text), _nanoseconds(ipvs.get("minSyncPeriod"))
     if longest is not None and shortest is not None and shortest > longest:
         raise AnsibleFilterError(
             "kube_proxy_config: minSyncPeriod would be {0}, above syncPeriod {1}, and kube-proxy would not start: "

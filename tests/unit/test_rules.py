@@ -341,3 +341,7 @@ def test_from_ipvsadm_refuses():
         from_ipvsadm("\n-A -t web:80")
     with pytest.raises(AnsibleFilterError, match="from_ipvsadm: expected rule text, got list"):
         from_ipvsadm([])
+
+
+def test_a_long_option_that_takes_no_value():
+    assert _rules.render_table(_rules_reader.parse("-A -f 7 -s rr --ops").table) == "-A -f 7 -s rr -o\n"

@@ -199,6 +199,21 @@ def test_what_goes_is_drained_first_all_together(node):
     assert done.values["leaving"]["services"] == [WEB81]
 
 
+def test_who_is_found_to_leave_later_is_waited_for_too(node, monkeypatch):
+    waited, genuine = [], node.kernel.apply
+    monkeypatch.setattr(_table_tasks._drain, "wait_for_leaving", lambda kernel, servers, timeout, context: waited.extend(servers))
+
+    def apply(operations):
+        if not waited:
+            servers = node.kernel.table[_model.service_id(DESIRED["services"][0])].servers
+            servers.setdefault(_model.ServerId("198.51.100.77", 80), _model.overlay_server(_model.Server(_model.ServerId("198.51.100.77", 80))))
+        return genuine(operations)
+
+    node.kernel.apply = apply
+    table(node, **PURGE, drain_timeout=60)
+    assert "198.51.100.77" in {server.id.address for _ident, server in waited}
+
+
 def test_connections_that_do_not_end_keep_nobody(node):
     active(node, 3, ("203.0.113.80", "198.51.100.11"))
     active(node, 4, ("203.0.113.81", "198.51.100.11"))
