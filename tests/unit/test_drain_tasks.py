@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 
 import pytest
 
@@ -235,7 +236,7 @@ def test_somebody_sets_it_back(director):
     director.sleeps = [lambda: director.set(RS1, 8), lambda: director.connect(RS1, 0)]
     done = director.run(RS1)
     assert director.warnings == ["another program set the weight of 198.51.100.11:80 of tcp 203.0.113.80:80 while it was drained; it was set to 0 again"]
-    assert len(done.values["commands"]) == 3 and director.weights() == [0, 2]
+    assert len(done.values["commands"]) == 3 and director.weights() == [0, 2] and "# recorded" not in done.before
     director.run(RS1, state="restored")
     assert director.weights() == [8, 2]
 
@@ -335,8 +336,12 @@ def test_in_check_mode_not_even_the_folder_is_made(director, tmp_path):
 
 def test_what_is_written_and_what_is_removed_reaches_the_disk(tmp_path, monkeypatch):
     reached = []
-    monkeypatch.setattr(_drain_record, "_sync", lambda folder: reached.append(sorted(os.listdir(folder))))
-    monkeypatch.setattr(_drain_record.os, "fsync", lambda handle: reached.append(os.fstat(handle).st_size > 0))
+
+    def note(handle):
+        status = os.fstat(handle)
+        reached.append(os.listdir(handle) if stat.S_ISDIR(status.st_mode) else status.st_size > 0)
+
+    monkeypatch.setattr(os, "fsync", note)
     record = _drain_record.Record(str(tmp_path))
     place = _places.Place(_model.service_id(HTTP), _model.ServerId(RS1, 80))
     record.write({place: 3})

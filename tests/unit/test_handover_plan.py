@@ -71,6 +71,11 @@ def test_what_others_lack_does_not_matter_where_nothing_is_to_be_done_there():
     assert refused([], to="lb9") == ["lb9: there is no such director; there are none"]
 
 
+def test_a_master_that_is_lowered_and_stays_is_not_lowered_again():
+    hosts = [host("lb1", "master", lowered=True), host("lb2", "backup")]
+    assert planned(hosts, to="lb2") == {"master": "lb1", "to": "lb2", "lowered": ["lb1"]}
+
+
 def test_equal_priorities():
     """The one of the higher address would be first, so each of them has to step back."""
     assert planned([host("lb1", "master", priority=100), host("lb2", "backup")], to="lb2")["lower_master"] is True

@@ -25,7 +25,7 @@ def test_from_nothing(node):
     foretold = node.manage(check=True, services=services(FIRST))
     assert node.files() == {} and node.done == ["test"] and node.processes is None
     done = node.manage(services=services(FIRST))
-    assert done == foretold and done.changed
+    assert done == foretold and done.changed and done.values["version"] == "2.2.7"
     assert done.values["differences"] == [
         f"{node.path} is missing",
         f"{node.addition} is missing",

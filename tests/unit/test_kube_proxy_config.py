@@ -123,6 +123,11 @@ def test_empty_section(empty, comment, tail):
 
 def test_a_duration_of_as_many_digits_as_go_holds():
     assert _kube_proxy_settings._nanoseconds("1000000000000000000ns") == 10**18
+    assert _kube_proxy_settings._nanoseconds("") is None
+
+
+def test_values_are_equal_where_their_types_are():
+    assert _kube_proxy_settings._equal("ipvs", "ipvs") and not _kube_proxy_settings._equal(1, True) and not _kube_proxy_settings._equal("a", "b")
 
 
 def test_times_that_are_not_touched_are_not_judged():

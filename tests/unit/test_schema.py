@@ -278,3 +278,8 @@ def test_a_daemon_of_which_the_kernel_says_little():
     row = attribute(1, struct.pack("=I", 1)) + attribute(2, b"eth0\0") + attribute(3, struct.pack("=I", 7))
     daemon = _schema.unpack_daemon(message(attribute(3, row)))
     assert (daemon.role, daemon.interface, daemon.sync_id, daemon.multicast_group) == ("master", "eth0", 7, None)
+
+
+def test_of_a_daemon_only_what_is_given_is_sent():
+    daemon = _settings.Daemon("backup", "eth0", None, None, None, None, None)
+    assert nested(_schema.pack_daemon(daemon)) == (3, {1: struct.pack("=I", 2), 2: b"eth0\0", 3: bytes(4)})

@@ -210,7 +210,7 @@ def test_who_is_found_to_leave_later_is_waited_for_too(node, monkeypatch):
         return genuine(operations)
 
     node.kernel.apply = apply
-    table(node, **PURGE, drain_timeout=60)
+    node.run(_table_tasks.manage_table, **PURGE, drain_timeout=60)
     assert "198.51.100.77" in {server.id.address for _ident, server in waited}
 
 
