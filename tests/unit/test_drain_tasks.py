@@ -4,12 +4,10 @@
 from __future__ import annotations
 
 import errno
-import os
-import stat
 
 import pytest
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain, _drain_record, _model, _places, _saved
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain, _model, _saved
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, OptionError
 
 from .drain_director import HTTP, MARK, RS1, RS2, Director, servers
@@ -314,37 +312,3 @@ def test_the_longest_times_and_most_connections_that_a_drain_may_have():
     for name, value in limits.items():
         with pytest.raises(OptionError, match=name):
             _drain.check_numbers({name: value + 1})
-
-
-def test_a_record_that_cannot_be_removed(tmp_path, monkeypatch):
-    record = _drain_record.Record(str(tmp_path))
-    (tmp_path / "drained.json").write_text("[]")
-
-    def refuse(path):
-        raise OSError(30, "Read-only file system")
-
-    monkeypatch.setattr(_drain_record.os, "unlink", refuse)
-    with pytest.raises(IpvsError, match=f"^{tmp_path}/drained.json: Read-only file system$"):
-        record.write({})
-
-
-def test_in_check_mode_not_even_the_folder_is_made(director, tmp_path):
-    assert director.run(RS1, check=True).changed and not (tmp_path / "state").exists()
-    director.run(RS1)
-    assert (tmp_path / "state").stat().st_mode & 0o7777 == 0o755
-
-
-def test_what_is_written_and_what_is_removed_reaches_the_disk(tmp_path, monkeypatch):
-    reached = []
-
-    def note(handle):
-        status = os.fstat(handle)
-        reached.append(os.listdir(handle) if stat.S_ISDIR(status.st_mode) else status.st_size > 0)
-
-    monkeypatch.setattr(os, "fsync", note)
-    record = _drain_record.Record(str(tmp_path))
-    place = _places.Place(_model.service_id(HTTP), _model.ServerId(RS1, 80))
-    record.write({place: 3})
-    record.write({})
-    record.write({})
-    assert reached == [True, ["drained.json"], []]

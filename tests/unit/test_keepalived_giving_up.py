@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import _daemon, _election, _use
-from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain_files, _drain_record, _model
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain_files, _drain_record, _model, _session
 
 from .keepalived_node import FAILOVER, FIRST, SECOND, WEB, Node, services
 
@@ -159,3 +159,11 @@ def test_without_a_file_of_units_systemd_reads_nothing_again(node):
     node.addition.unlink()
     node.manage(state="absent")
     assert "systemctl daemon-reload" not in node.done and "end" in node.done
+
+
+def test_where_ipvs_is_not_loaded_nothing_loads_it(node, monkeypatch):
+    node.starts(services=services(FIRST, SECOND))
+    fail(node)
+    monkeypatch.setattr(_session._netlink, "loaded", lambda netns: False)
+    monkeypatch.setattr(_session, "Kernel", None)
+    assert node.manage(state="absent").changed
