@@ -155,6 +155,9 @@ def test_firewalld_is_opened_for_the_services(director):
     assert found.changed and director.firewalld == ["tcp to 203.0.113.80 port 80"] and director.done == ["firewalld"]
     assert found.before == "firewalld []\n" and found.after == "firewalld ['tcp to 203.0.113.80 port 80']\n"
     director.again(services=[service()])
+    director.firewalld = []  # somebody has closed it again, which changes nothing of what is on record
+    director.record = {"public": ["tcp to 203.0.113.80 port 80"]}
+    assert director.task(services=[service()]).changed and director.firewalld == ["tcp to 203.0.113.80 port 80"]
     director.record = {"public": ["another"]}  # what is on record is told by nobody else
     assert not director.manage(services=[service()]).changed and director.done == ["firewalld"]
 

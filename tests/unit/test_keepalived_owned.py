@@ -148,3 +148,11 @@ def test_a_weight_of_0_of_a_server_that_is_not_its_own_is_given_as_asked():
     server = _model.Server(_model.ServerId("198.51.100.99", 80), weight=0)
     operation = _plan.Operation(_plan.EDIT_SERVER, None, server, server._replace(weight=5))
     assert _keepalived_owned._left(operation, _keepalived_text.Service({}, None)) == operation
+
+
+def test_a_task_asks_once_what_keepalived_keeps(node, monkeypatch):
+    asked, genuine = [], _owners.keepalived_services
+    monkeypatch.setattr(_owners, "keepalived_services", lambda netns: asked.append(netns) or genuine(netns))
+    node.run(_table_tasks.manage_table, services=LIST, purge_servers=True, drain_timeout=5)
+    node.run(_table_tasks.manage_table, services=[dict(OTHER, scheduler="rr")])
+    assert len(asked) == 2
