@@ -147,3 +147,8 @@ def test_another_form_is_refused(missing):
 def test_no_text_is_refused():
     with pytest.raises(IpvsError, match="global definitions cannot be read"):
         _state.router_id("")
+
+
+def test_what_stands_before_the_first_title_belongs_to_nothing():
+    whole = text("2.2.7", "checker")
+    assert _state.services("Weight = 7\n\n" + whole) == _state.services(whole)
