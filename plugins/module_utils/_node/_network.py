@@ -78,7 +78,7 @@ def withheld(lines, table, unset):
             reasons[line] = "held back, because what has to be set before it failed"
         elif address in awaited and address not in found:
             reasons[line] = "the IPVS table has no service of this address"
-        elif address not in awaited and "table" in awaited and not found:
+        elif "table" in awaited and not found:
             reasons[line] = "the IPVS table has no services"
     return reasons
 
