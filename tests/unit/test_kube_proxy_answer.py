@@ -63,6 +63,7 @@ def test_other_answers():
     assert kube_proxy_answer(["ipvs"], "iptables", "rr") == "kube-proxy is configured for the mode iptables and runs in the mode ipvs."
     assert "the mode iptables and ipvs." in kube_proxy_answer(["ipvs", "iptables"], "iptables", "rr")
     assert kube_proxy_answer(["<html>" * 20], "iptables", "rr").count("<html>") == 6
+    assert "the mode " + "x" * 40 + "." in kube_proxy_answer(["x" * 41], "iptables", "rr")
 
 
 def test_the_table_has_another_scheduler():
