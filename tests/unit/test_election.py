@@ -210,6 +210,13 @@ def test_a_copy_of_somebody_elses_stays(monkeypatch):
     assert node.has == {VIP, COPY}
 
 
+def test_an_address_that_cannot_be_held_is_named(monkeypatch):
+    node = node_with(monkeypatch, VIP)
+    node.lend = lambda lines, seconds, again=False: [_network_lines.Failure(line, "Operation not permitted") for line in lines]
+    with pytest.raises(IpvsError, match=f"^{COPY}: Operation not permitted$"), _held.Held(HELD):
+        pass
+
+
 def test_nothing_to_hold(monkeypatch):
     node = node_with(monkeypatch, OWN)
     with _held.Held(HELD) as held:

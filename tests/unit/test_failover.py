@@ -160,6 +160,7 @@ def test_settings(failover, expected):
         ({"addresses": [{"address": "203.0.113.80", "prefix_length": 33}]}, "addresses[0].prefix_length: 33", "1 to 32"),
         ({"sync": {"interface": "eth1", "sync_id": 256}}, "sync.sync_id: 256", "0 to 255"),
         ({"sync": {"interface": "eth$"}}, "sync.interface: 'eth$'", "names of letters"),
+        ({"interface": None}, "interface: None", "only on the node"),
         ({"handover_file": "run/x"}, "handover_file: 'run/x'", "absolute path"),
         ({"handover_file": "/a b"}, "handover_file: '/a b'", "absolute path"),
         ({"handover_file": "/" + "a" * 200}, "handover_file: '/" + "a" * 200 + "'", "at most 200"),

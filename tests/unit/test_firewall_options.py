@@ -86,7 +86,7 @@ def test_networks_that_this_machine_is_on(tmp_path):
         "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"
         "eth0\t00000000\t016433C6\t0003\t0\t0\t0\t00000000\t0\t0\t0\n"
         "eth0\t006433C6\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n"
-        "eth1\t007100CB\t00000000\t0001\t0\t0\t0\tC0FFFFFF\t0\t0\t0\n"
+        "eth1\t007100CB\t00000000\t0011\t0\t0\t0\tC0FFFFFF\t0\t0\t0\n"
         "eth1\t0000FEA9\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0\n"
     )
     none, here = "0" * 32, "20010db8000000000000000000000000"

@@ -149,6 +149,13 @@ def test_where_nobody_is_drained_no_record_is_locked(node, monkeypatch):
     assert node.manage(state="absent").changed
 
 
+def test_a_unit_that_is_not_enabled_is_not_disabled(node):
+    node.starts(services=services(FIRST))
+    node.enabled = False
+    assert "keepalived.service is enabled" not in node.manage(state="absent").values["differences"]
+    assert "systemctl disable keepalived.service" not in node.done
+
+
 def test_a_unit_of_others_stays_enabled(node):
     node.enabled = True
     assert not node.manage(state="absent").changed and node.enabled and node.done == []

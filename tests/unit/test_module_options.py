@@ -79,6 +79,7 @@ def test_options_are_taken_out_and_a_file_of_ours_goes():
     assert _module_options.without_options("options ip_vs a=1\n", {"ip_vs": {"a": "2"}}) == ""
     assert _module_options.with_options(None, {"ip_vs": {}}) is None
     assert _module_options.with_options("", {"ip_vs": {}}) == ""
+    assert _module_options.with_options("", {"ip_vs": {"a": "1"}}) == "options ip_vs a=1\n"
 
 
 # the task
@@ -251,3 +252,10 @@ def test_what_our_own_file_said_before_does_not_win(node):
     node.put("etc/modprobe.d/zz.conf", "install ip_vs conn_tab_bits=9\n")
     node.task(options=BITS)
     assert node.warnings == []
+
+
+def test_the_running_kernel_says_nothing_of_the_options_of_another(node):
+    node.kernel("6.99-image", loadable=[IPVS + "ip_vs.ko"])
+    node.put("sys/module/ip_vs/parameters/odd", "1\n")
+    with pytest.raises(OptionError, match="this module has no such option"):
+        node.task(names=["ip_vs"], options={"ip_vs": {"odd": 1}}, kernel="6.99-image", load=False)

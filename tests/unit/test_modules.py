@@ -158,6 +158,10 @@ def test_a_list_that_is_no_file(node, kind):
     assert not node.runs
 
 
+def test_a_module_in_two_spellings_is_one(node):
+    assert [each["name"] for each in node.task(names=["ip_vs", "ip-vs"]).values["modules"]] == ["ip_vs"]
+
+
 def test_another_kernel_cannot_be_loaded_from(node):
     node.kernel("6.99-image", loadable=[IPVS + "ip_vs.ko"])
     with pytest.raises(OptionError, match="set load: false"):

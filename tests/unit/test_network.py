@@ -179,6 +179,11 @@ def test_what_goes_is_what_is_no_longer_listed():
     assert network.superfluous(before, before) == []
 
 
+def test_a_route_to_somewhere_else_is_another_one():
+    before, wanted = (lines.parse(f"route -4 {where} via 198.51.100.1 table 7\n") for where in ("198.51.100.0/24", "203.0.113.0/24"))
+    assert network.superfluous(before, wanted) == before
+
+
 def test_of_commands_and_waiting_there_is_nothing_to_be_seen():
     assert network.missing(lines.parse("run a\nawait table\n"), set()) == []
     assert [line.words for line in lines.parse("# the team's\nrun a 'b c'\n")] == [("a", "b c")]

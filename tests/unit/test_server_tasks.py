@@ -173,3 +173,8 @@ def test_a_server_on_another_port_is_not_added_a_second_time(node, check):
     assert node.warnings == [f"{there}; nothing was removed, because without port the service's port, 80, is meant"]
     with pytest.raises(AssertionError, match="a write in check mode"):
         node.run(_tasks.manage_server, **SERVER, port=80, forward_method="nat")
+
+
+def test_a_weight_for_a_server_that_is_to_be_drained(node):
+    with pytest.raises(OptionError, match="weight: 3: state drained sets the weight to 0; omit weight"):
+        node.run(_tasks.manage_server, **dict(SERVER, weight=3), state="drained")
