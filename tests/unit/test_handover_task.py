@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import _daemon, _handover_task, _info_task
@@ -148,3 +150,9 @@ def test_a_file_that_was_lost_says_afterwards_what_it_means(director):
     with pytest.raises(IpvsError, match="has not become lowered within 0.01 seconds. .* is as it was before"):
         director.run("lowered", timeout=0.01)
     assert director.path.read_text() == "0\n"
+
+
+def test_the_time_that_it_took_is_told_in_tenths_of_a_second(director, monkeypatch):
+    clock = iter(range(100))
+    monkeypatch.setattr(_handover_task, "time", SimpleNamespace(monotonic=lambda: 0.16 * next(clock), sleep=lambda seconds: None))
+    assert director.run("lowered", check=True).values["seconds"] == 0.2

@@ -44,7 +44,7 @@ def test_nothing_is_wrong(services):
         ([service(server("2001:db8::1"), server("2001:DB8:0::1"), address="2001:db8::80")], "director_services[0].servers[1].address: ", "twice"),
         ([service(server("web1"))], "director_services[0].servers[0].address: 'web1'", "as a literal"),
         ([service(server(), port=0)], "director_services[0].port: ", "persistence_timeout"),
-        ([service(server(), one_packet=True)], "director_services[0].one_packet: ", "UDP"),
+        ([service(server(), one_packet=True)], "director_services[0].one_packet: True: ", "UDP"),
         ([service(server(), server("198.51.100.12", port=81))], "director_services[0].servers[1].port: 81", "needs nat"),
         ([service(server("224.0.0.1"))], "director_services[0].servers[0].address: ", "224.0.0.1"),
         ([service(server(), address="0.0.0.0")], "director_services[0].address: ", "0.0.0.0"),

@@ -96,6 +96,7 @@ def test_a_name_of_few_words_that_is_not_there(tmp_path):
     (tmp_path / "proc/sys/vm").mkdir(parents=True)
     (tmp_path / "proc/sys/vm/swappiness").write_text("60\n")
     assert _sysctls.first_missing("vm.swapiness", str(tmp_path)) == (1, ["swappiness"])
+    assert _sysctls.first_missing("vm.swappiness.other", str(tmp_path)) == (2, [])
     assert _sysctls.first_missing("wm.swappiness.other", str(tmp_path)) == (0, ["vm"])
 
 
