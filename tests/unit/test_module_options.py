@@ -259,3 +259,9 @@ def test_the_running_kernel_says_nothing_of_the_options_of_another(node):
     node.put("sys/module/ip_vs/parameters/odd", "1\n")
     with pytest.raises(OptionError, match="this module has no such option"):
         node.task(names=["ip_vs"], options={"ip_vs": {"odd": 1}}, kernel="6.99-image", load=False)
+
+
+def test_without_modinfo_any_option_may_be_there(node, monkeypatch):
+    find = _module_options._programs.find
+    monkeypatch.setattr(_module_options._programs, "find", lambda name: None if name == "modinfo" else find(name))
+    assert node.task(names=["ip_vs"], options={"ip_vs": {"zzz": 1}}).changed and "zzz=1" in node.settings.read_text()

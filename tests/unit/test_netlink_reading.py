@@ -101,3 +101,9 @@ def test_an_attribute_without_a_value_at_the_end_is_read():
 
 def test_the_last_attribute_needs_no_padding():
     assert _wire.Reader([(1, "H", 0)]).read(struct.pack("=HHH", 6, 1, 7), 0, 6) == 7
+
+
+@pytest.mark.parametrize("length", [0, 3])
+def test_an_attribute_that_is_shorter_than_its_head(length):
+    with pytest.raises(ValueError, match=f"an attribute of {length} bytes where 8 are left"):
+        _wire.Reader([(1, "I", 0)]).read(struct.pack("=HHI", length, 1, 0), 0, 8)

@@ -33,6 +33,7 @@ def options(**given):
         ({"fwmarks": ["7"]}, [MARK]),
         ({"fwmarks": ["8-250"]}, [MARK6]),
         ({"fwmarks": ["1-7"]}, [MARK]),
+        ({"fwmarks": ["7-4294967295"]}, [MARK, MARK6]),
         ({"fwmarks": ["7", "250"], "protocols": ["udp"]}, [DNS, MARK, MARK6]),
     ],
     ids=str,
