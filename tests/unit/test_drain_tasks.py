@@ -136,6 +136,14 @@ def test_the_newest_weight_counts(director):
     assert director.weights() == [9, 2] and director.weights(MARK) == [1, 1, 5]
 
 
+def test_a_weight_that_came_back_as_it_was_is_taken_away_again(director):
+    director.run(RS1)
+    director.set(RS1, 3)
+    director.set(RS1, 1, MARK)
+    again = director.foretold(RS1)
+    assert again.changed and director.weights() == [0, 2]
+
+
 def test_a_weight_of_0_that_was_there_before_stays(director):
     director.set(RS1, 0)
     director.run(RS1)
