@@ -51,6 +51,16 @@ def test_a_fleet_of_one(hosts):
     }
 
 
+def test_the_bar_of_the_busiest_is_full(hosts):
+    directors, _servers = hosts
+    for number in (1, 5):
+        for service in directors[1]["director_seen"]["services"]:
+            for server in service["servers"]:
+                server["statistics"]["active_connections"] = number
+        (shown,) = [server for service in fleet_report(directors[1:2])["directors"][0]["services"] for server in service["servers"]]
+        assert shown["active"] == {"value": number, "percent": 100}
+
+
 def test_nothing_is_wrong_and_nobody_is_there(hosts):
     directors, servers = hosts
     directors[0]["director_keepalived"]["services"] = []

@@ -71,6 +71,13 @@ def test_whoever_is_killed_in_between_leaves_a_record_of_what_the_kernel_had(nod
     assert recorded == [(reuse, "0", True), (reuse, "1", True), (forward, "1", True), (forward, "0", True)]
 
 
+def test_of_an_interface_that_has_gone_nothing_is_put_back(node):
+    node.run({"net.ipv4.conf.eth0.arp_ignore": 1})
+    (node.root / "proc/sys/net/ipv4/conf/eth0/arp_ignore").unlink()
+    done = node.run(state="absent")
+    assert done.changed and "arp_ignore" in done.before and done.after == "" and not node.path.exists()
+
+
 def test_nothing_wanted_and_nothing_there(node):
     assert not node.run().changed and not node.run({}, services=[], state="absent").changed
     assert not node.path.exists()
