@@ -91,7 +91,7 @@ def test_networks_that_this_machine_is_on(tmp_path):
     )
     none, here = "0" * 32, "20010db8000000000000000000000000"
     (tmp_path / "ipv6_route").write_text(
-        f"{here} 40 {none} 00 {none} 00000100 00000001 00000000 00000001     eth0\n"
+        f"{here} 40 {none} 00 {none} 00000100 00000001 00000000 00000011     eth0\n"
         f"fe80{'0' * 28} 40 {none} 00 {none} 00000100 00000001 00000000 00000001     eth0\n"
         f"{none} 00 {none} 00 {here[:-1]}1 00000400 00000001 00000000 00000003     eth0\n"
         f"{here[:-2]}11 80 {none} 00 {none} 00000000 00000003 00000000 80200001     lo\n"

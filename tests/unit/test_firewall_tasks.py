@@ -104,6 +104,8 @@ def test_without_load_only_the_boot_has_it(director):
     director.again(load=False, **MARKS)
     director.booted = True
     director.again(load=False, **MARKS)  # that it is not active is as it should be
+    director.enabled.discard(UNITS[1])
+    assert director.task(load=False, **MARKS).changed and director.active == set()
 
 
 def test_in_an_image_build_the_table_is_loaded_without_its_unit(director):

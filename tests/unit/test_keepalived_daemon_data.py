@@ -210,7 +210,8 @@ class TestData:
         with pytest.raises(IpvsError, match=r"process 11\) ended"):
             _daemon.checker_data(self.CHECKER)
 
-    def test_it_ends_while_it_is_asked(self, machine):
+    def test_it_ends_while_it_is_asked(self, machine, monkeypatch):
+        monkeypatch.setattr(_daemon.time, "sleep", None)  # that is known at once
         machine.process(11, 10, CHECKER)
         machine.on_signal[11] = lambda number: (machine.root / "11/exe").unlink()
         with pytest.raises(IpvsError, match=r"process 11\) ended"):

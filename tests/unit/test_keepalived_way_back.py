@@ -188,3 +188,19 @@ def test_a_child_that_is_new_has_not_ended(node, monkeypatch):
 
     monkeypatch.setattr(_daemon, "reload", begin)
     assert node.manage(services=services(FIRST), failover=FAILOVER).changed
+
+
+def test_a_process_that_works_is_waited_for(node, monkeypatch):
+    asked = []
+
+    class Wait:
+        def __init__(self, least):
+            assert least == _use._PAUSE
+
+        def is_over(self, pids):
+            asked.append(tuple(pids))
+            return True
+
+    node.starts(services=services(FIRST))
+    monkeypatch.setattr(_daemon, "Wait", Wait)
+    assert not _use._comes_to(lambda processes: False, None) and asked == [tuple(PROCESSES)]

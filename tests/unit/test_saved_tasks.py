@@ -194,6 +194,14 @@ def test_the_unit_of_ours_is_disabled_where_others_have_replaced_the_rules(direc
     assert director.text(path) == "-A -f 9 -s rr\n" and director.text(OWN_FILE) is None and director.enabled == set()
 
 
+def test_a_unit_of_ours_whose_file_is_gone_is_switched_off(director):
+    director.place = OWN
+    director.task()
+    del director.files[OWN_FILE]
+    director.task(state="absent")
+    assert director.enabled == set()
+
+
 def test_the_service_of_the_distribution_stays_on_where_others_have_written_the_rules(director):
     director.place = RED_HAT
     director.put(RED_HAT.path, "-A -f 9 -s rr\n")
