@@ -152,3 +152,8 @@ def test_the_first_os_release_that_is_there_counts(node):
     node.put("etc/os-release", "ID=ubuntu\n")
     node.put("usr/lib/os-release", "ID=debian\nID_LIKE=x\n")
     assert _kmod._distribution.family(str(node.root)) == ["ubuntu"]
+
+
+def test_missing_hint_for_a_kernel_that_is_not_installed(tmp_path):
+    Node(tmp_path).kernel("6.99-new", loadable=[IPVS + "ip_vs.ko"])
+    assert _kmod.missing_hint("ip_vs", "6.98-gone", str(tmp_path)).endswith("/lib/modules has those of 6.99-new: name one of these")
