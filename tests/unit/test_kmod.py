@@ -148,10 +148,12 @@ def test_a_line_of_aliases_that_is_cut_short_is_passed_over(node):
     assert _kmod.state("another", "6.99-new", str(node.root)) == "loadable" and _kmod.state("other", "6.99-new", str(node.root)) == "missing"
 
 
-def test_the_first_os_release_that_is_there_counts(node):
+def test_the_first_os_release_that_says_anything_counts(node):
     node.put("etc/os-release", "ID=ubuntu\n")
     node.put("usr/lib/os-release", "ID=debian\nID_LIKE=x\n")
     assert _kmod._distribution.family(str(node.root)) == ["ubuntu"]
+    node.put("etc/os-release", "")
+    assert _kmod._distribution.family(str(node.root)) == ["debian", "x"]
 
 
 def test_missing_hint_for_a_kernel_that_is_not_installed(tmp_path):
