@@ -57,12 +57,12 @@ class RealServer:
                 self.add("tunl0")
         return _real_server_task.Answer(bool(lacking), {"loaded": lacking})
 
-    def task(self, check=False, **options):
+    def task(self, check=False, diff=True, **options):
         defaults = {
             "services": [], "addresses": None, "fwmark_addresses": None, "state": "present", "purge": True, "vip_interface": "lo", "arp_interfaces": ["all"],
             "nat_route": "none", "nat_gateways": [], "nat_direct": [], "nat_table": 5198, "nat_priority": 5198,
         }  # fmt: skip
-        return _real_server_task.manage_real_server({**defaults, **options}, self.host.context(check))
+        return _real_server_task.manage_real_server({**defaults, **options}, self.host.context(check)._replace(diff=diff))
 
 
 @pytest.fixture
@@ -129,10 +129,8 @@ def test_with_purge_off_the_modules_of_what_stays_stay(real_server, host):
     assert host.text("/etc/modules-load.d/ipvs-real-server.conf").endswith("ipip\n")
 
 
-def test_without_a_diff_no_texts_are_shown(real_server, host):
-    options = {"services": [web("dr")], "addresses": None, "fwmark_addresses": None, "state": "present", "purge": True, "vip_interface": "lo"}
-    options |= {"arp_interfaces": ["all"], "nat_route": "none", "nat_gateways": [], "nat_direct": [], "nat_table": 5198, "nat_priority": 5198}
-    answer = _real_server_task.manage_real_server(options, host.context(True)._replace(diff=False))
+def test_without_a_diff_no_texts_are_shown(real_server):
+    answer = real_server.task(check=True, diff=False, services=[web("dr")])
     assert answer.changed and (answer.before, answer.after) == (None, None)
 
 

@@ -37,6 +37,9 @@ OFF = '# a comment\nAUTO="false"\nDAEMON="none"\n'
 LOST = "the table does not come back after a reboot"
 
 
+OPTIONS = {"path": None, "state": "present", "services": None, "timeouts": True, "sync_daemons": False}
+
+
 class Director(Machine):
     def __init__(self, monkeypatch):
         super().__init__(monkeypatch)
@@ -50,7 +53,7 @@ class Director(Machine):
 
     def task(self, check=False, **options):
         """The Answer, which in check mode is the same and changes nothing."""
-        given = {"path": None, "state": "present", "services": None, "timeouts": True, "sync_daemons": False, **options}
+        given = {**OPTIONS, **options}
         found = (dict(self.files), set(self.enabled), set(self.active))
         answer = _saved_tasks.manage_saved(given, self.context(check=True))
         assert (self.files, self.enabled, self.active) == found and self.done == []
@@ -336,7 +339,5 @@ def test_on_a_disk_that_is_full_nothing_is_enabled(director):
 
 
 def test_without_a_diff_no_files_are_shown(director):
-    answer = _saved_tasks.manage_saved(
-        {"path": None, "state": "present", "services": None, "timeouts": True, "sync_daemons": False}, director.context(check=True)._replace(diff=False)
-    )
+    answer = _saved_tasks.manage_saved(OPTIONS, director.context(check=True)._replace(diff=False))
     assert answer.changed and (answer.before, answer.after) == (None, None)
