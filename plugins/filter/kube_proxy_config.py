@@ -162,10 +162,10 @@ def _compose(text, partial=False):
         documents = list(yaml.compose_all(text, Loader=yaml.SafeLoader))
         values = list(yaml.load_all(text, Loader=yaml.SafeLoader))
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
+        mark = error.problem_mark
         raise AnsibleFilterError(
             "kube_proxy_config: the configuration is not valid YAML: line {0}, column {1}: {2}".format(
-                mark.line + 1, mark.column + 1, error.problem or error.context
+                mark.line + 1, mark.column + 1, ": ".join(filter(None, (error.context, error.problem)))
             )
         ) from error
     except RecursionError as error:
