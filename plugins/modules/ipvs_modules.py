@@ -214,7 +214,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.lvs.ipvs.plugins.module_utils._table import _service_specs
 from ansible_collections.lvs.ipvs.plugins.module_utils._table._module_tasks import manage_modules
-from ansible_collections.lvs.ipvs.plugins.module_utils._task import _runner
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._runner import run
 
 
 def main():
@@ -235,7 +235,7 @@ def main():
         required_one_of=[("names", "schedulers", "services", "options")],
         supports_check_mode=True,
     )
-    _runner.run(module, manage_modules)
+    run(module, manage_modules)
 
 
 if __name__ == "__main__":

@@ -97,6 +97,17 @@ def test_a_number_that_never_ends_is_an_error_that_names_it(name, monkeypatch):
             assert result["failed"] and f"'{option}'" in result["msg"] and "unable to convert to " in result["msg"], (options, result["msg"])
 
 
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_carries_out_its_task(name, monkeypatch):
+    module = importlib.import_module("ansible_collections.lvs.ipvs.plugins.modules." + name)
+    carried_out = []
+    monkeypatch.setattr(module, "AnsibleModule", lambda **settings: settings)
+    monkeypatch.setattr(module, "run", lambda made, task: carried_out.append(task))
+    module.main()
+    (task,) = carried_out
+    assert callable(task)
+
+
 def test_numbers_are_taken_as_ansible_takes_them():
     """Versions of ansible-core differ: some take 7.0 and "1e3" for an int."""
     assert [_argspec.INT(value) for value in (7, "7", -7)] == [7, 7, -7]

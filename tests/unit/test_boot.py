@@ -177,6 +177,7 @@ def test_files_that_cannot_be_written_undo_the_rest(host):
     with pytest.raises(IpvsError, match=r"^/etc/ipvs-x.conf: No space left on device\. The rest was undone\.$"):
         _boot.apply(todo, host.network, host.context(), lambda: steps.append("between"), lambda: steps.append("undo") or "")
     assert steps == ["between", "undo"] and VIP in host.network.found and OTHER not in host.network.found
+    assert host.done == []  # the unit was not stopped, so there is nothing to bring back
     host.network.broken = {}
 
     def go_bad():

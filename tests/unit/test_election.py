@@ -49,16 +49,25 @@ def test_both_sides_have_to_be_master(states):
     assert _election.decided(FAILOVER, PROCESSES, begins=False) is True
 
 
-@pytest.mark.parametrize(("begins", "seconds"), [(False, 1), (True, 6)])
-def test_a_backup_that_has_begun_waits_for_a_master_to_be_silent(states, begins, seconds):
+@pytest.mark.parametrize(("begins", "interval", "seconds"), [(False, 1, 1), (True, 1, 6), (True, 5, 18)])
+def test_a_backup_that_has_begun_waits_for_a_master_to_be_silent(states, begins, interval, seconds):
     states[0].extend([both("backup")])
-    assert _election.decided(FAILOVER, PROCESSES, begins) is False
-    assert states[1] == [seconds]
+    assert _election.decided(slower(interval), PROCESSES, begins) is False
+    assert states[1] == [pytest.approx(seconds, abs=1)]
+
+
+def slower(interval):
+    return FAILOVER._replace(instances=[instance._replace(advert_interval=interval) for instance in FAILOVER.instances])
 
 
 def test_it_becomes_master_when_there_is_none(states):
     states[0].extend([both("backup"), both("backup"), both("backup"), both("master")])
     assert _election.decided(FAILOVER, PROCESSES, begins=True) is True
+
+
+def test_a_fault_is_one_when_a_master_has_had_its_time(states):
+    states[0].extend([both("init")] * 15 + [both("master")])
+    assert _election.decided(slower(5), PROCESSES, begins=False) is True
 
 
 @pytest.mark.parametrize("said", [{"front": "backup", "back": "fault"}, both("init"), {}])

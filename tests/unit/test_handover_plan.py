@@ -57,9 +57,9 @@ def test_three_directors():
     # the next best, where the best cannot
     three[1]["director_keepalived"]["instances"][0]["state"] = "fault"
     assert planned(three)["to"] == "lb3"
-    home, master = copy.deepcopy(three[1]), copy.deepcopy(three[0])
-    home["director_keepalived"]["instances"][0]["priority"], master["director_keepalived"]["instances"][0]["priority"] = 200, 150
-    assert planned([home, master, three[2]], away_from=master["inventory_hostname"])["to"] == "lb3"
+    three[1] = host("lb2", "backup", priority=160)
+    three[1]["director_keepalived"]["instances"][0]["state"] = "fault"
+    assert planned(three, away_from="lb1")["to"] == "lb3"
 
 
 def test_what_others_lack_does_not_matter_where_nothing_is_to_be_done_there():

@@ -49,6 +49,8 @@ def test_no_more_counters_are_zeroed_than_is_written(node, written, zeroed):
 def test_counters_of_a_service_that_is_not_there(node, missing):
     with pytest.raises(IpvsError, match="there is no such virtual service"):
         node.run(_info_tasks.zero_counters, **missing)
+    assert not node.check(_info_tasks.zero_counters, **missing).changed
+    assert "does not exist yet; an earlier task may create it" in node.warnings[-1]
 
 
 def test_statistics_of_info(node):

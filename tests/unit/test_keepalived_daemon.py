@@ -26,7 +26,7 @@ def impatient(monkeypatch):
 @pytest.fixture
 def as_root(monkeypatch, machine):
     """Whoever runs the tests."""
-    monkeypatch.setattr(_daemon, "_is_root", lambda: True)
+    monkeypatch.setattr(_daemon.os, "geteuid", lambda: 0)
 
 
 @pytest.mark.usefixtures("as_root")
@@ -84,7 +84,7 @@ class TestFind:
 
 
 def test_without_root_nothing_can_be_said(machine, monkeypatch):
-    monkeypatch.setattr(_daemon, "_is_root", lambda: False)
+    monkeypatch.setattr(_daemon.os, "geteuid", lambda: 1000)
     with pytest.raises(IpvsError, match="needs root: use become"):
         machine.found()
 
@@ -128,9 +128,12 @@ class TestReload:
         assert self.reload(machine) == (10, 11, None)
 
     @pytest.mark.usefixtures("impatient")
-    def test_a_child_that_is_not_started_for_it(self, machine):
+    @pytest.mark.parametrize(
+        ("there", "write"), [(CHECKER, NEW), (VRRP, {"keepalived.data": NEW["keepalived_check.data"]})], ids=["vrrp is missing", "the checker is missing"]
+    )
+    def test_a_child_that_is_not_started_for_it(self, machine, there, write):
         machine.process(10, 1, PARENT)
-        machine.process(11, 10, CHECKER, write=self.NEW)
+        machine.process(11, 10, there, write=write)
         machine.on_signal[10] = lambda number: None
         with pytest.raises(IpvsError, match="still uses the old one"):
             self.reload(machine, vrrp=True)

@@ -162,12 +162,14 @@ def test_a_module_in_two_spellings_is_one(node):
     assert [each["name"] for each in node.task(names=["ip_vs", "ip-vs"]).values["modules"]] == ["ip_vs"]
 
 
-def test_another_kernel_cannot_be_loaded_from(node):
+def test_another_kernel_cannot_be_loaded_from(node, tmp_path_factory):
     node.kernel("6.99-image", loadable=[IPVS + "ip_vs.ko"])
     with pytest.raises(OptionError, match="set load: false"):
         node.task(names=["ip_vs"], kernel="6.99-image")
     with pytest.raises(OptionError, match=f"installed kernels: {RUNNING}, 6.99-image|installed kernels: 6.99-image, {RUNNING}"):
         node.task(names=["ip_vs"], kernel="6.98", load=False)
+    with pytest.raises(OptionError, match="installed kernels: none$"):
+        Node(tmp_path_factory.mktemp("bare")).task(names=["ip_vs"], kernel="6.98", load=False)
     answer = node.task(names=["ip_vs"], kernel="6.99-image", load=False)
     assert answer.values["modules"] == [{"name": "ip_vs", "state": "loadable", "persistent": True}]
     assert not node.runs

@@ -82,10 +82,10 @@ def test_an_attribute_that_is_longer_than_its_message():
 
 def test_an_answer_of_a_known_form_is_not_worked_out_again(monkeypatch):
     reader = _wire.Reader([(1, "I", 0), (2, "H", 0)])
-    data = b"".join(struct.pack("=HHIHHHH", 8, 1, number, 6, 2, 7, 0) for number in (1, 2))
-    assert reader.read(data, 0, 16) == (1, 7)
-    monkeypatch.setattr(reader, "_learn", None)
+    data = b"".join(struct.pack("=HHIHHHH", 8, 1, number, 6, 2, 7, 0) for number in (1, 2, 3))
     assert reader.read(data, 16, 32) == (2, 7)
+    monkeypatch.setattr(reader, "_learn", None)
+    assert reader.read(data, 0, 16) == (1, 7) and reader.read(data, 32, 48) == (3, 7)
 
 
 def test_what_lies_inside_an_attribute_is_not_taken_for_one_beside_it():
@@ -101,6 +101,7 @@ def test_an_attribute_without_a_value_at_the_end_is_read():
 
 def test_the_last_attribute_needs_no_padding():
     assert _wire.Reader([(1, "H", 0)]).read(struct.pack("=HHH", 6, 1, 7), 0, 6) == 7
+    assert _wire.Reader([(1, "H", 0), (2, "I", 0)]).read(struct.pack("=HHIHHH", 8, 2, 9, 6, 1, 7), 0, 14) == (7, 9)
 
 
 @pytest.mark.parametrize("length", [0, 3])

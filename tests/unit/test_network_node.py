@@ -241,5 +241,11 @@ def test_a_kernel_that_does_not_answer_is_not_waited_for_without_end(monkeypatch
         netlink.socket.close()
 
 
+def test_a_node_makes_its_iproute_when_it_is_needed(monkeypatch):
+    node = _network_node.Node()
+    monkeypatch.setattr("pyroute2.IPRoute", lambda: "an IPRoute")
+    assert node._iproute() == "an IPRoute"
+
+
 def test_the_reason_of_an_error_is_its_text_without_its_number():
     assert _network_node._reason(OSError(errno.ENODEV, "eth9")) == "No such device" and _network_node._reason(OSError("not loaded")) == "not loaded"

@@ -98,6 +98,8 @@ def test_a_real_server_by_tunnel_gets_its_modules_first(real_server, host):
     assert host.text("/etc/modules-load.d/ipvs-real-server.conf").endswith("ipip\n")
     assert (real_server.settings / "tunl0/rp_filter").read_text().strip() == "0"
     assert answer.values["addresses"] == [{"address": "203.0.113.80", "prefix_length": 32, "interface": "tunl0"}]
+    assert "kernel setting net.ipv4.conf.tunl0.rp_filter is 0, and was 1 before it was set" in real_server.task(state="absent").values["differences"]
+    assert (real_server.settings / "tunl0/rp_filter").read_text().strip() == "1"  # which was not there when the first task began
 
 
 def test_places_by_address_and_by_mark(real_server):

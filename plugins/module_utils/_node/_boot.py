@@ -154,9 +154,9 @@ def plan(owner, text, node, context, extra=(), released=""):
     unit = _units.state(owner.unit, context) if text or any(change.found.path.endswith(".service") for change in changes) else None
     differences = ["%s is no longer needed" % _network_lines.identity(line) for line in leaving] + [_lack(line) for line in coming]
     differences += _own_files.differences(_summed(changes, owner.program))
-    if unit and text and not unit.enabled:
+    if text and not unit.enabled:
         differences.append("%s is not enabled: nothing comes back after a reboot" % unit.name)
-    if unit and text and _units.running() and not unit.active:
+    if text and _units.running() and not unit.active:
         differences.append("%s is not active: see journalctl -u %s" % (unit.name, unit.name))
     present = [line for line in dict.fromkeys(_network_lines.identity(line) for line in before + wanted) if line in there]
     now = [_network_lines.identity(line) for line in wanted if line.kind not in _network_lines.NO_STATE]

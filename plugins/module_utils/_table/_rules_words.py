@@ -167,11 +167,11 @@ def _split(line, index):
     """The options that a word joins together, and at last the value that it joins to them, or None."""
     word = line.words[index]
     if word.startswith("--"):
-        name, equals, value = word.partition("=")
+        name, _equals, value = word.partition("=")  # without a value it would have been known
         option = _WORDS.get(name)
         if option is None:
             raise line.error(index, "there is no such option in rules; see ipvsadm(8)")
-        if option.argument == _NONE and equals:
+        if option.argument == _NONE:
             raise line.error(index, "this option takes no value")
         return [option, value]
     options = []
