@@ -103,7 +103,7 @@ def with_pyroute2(version: str) -> tuple[str, ...]:
 
 
 NODE = "tests/integration/node"
-WITHOUT_MACHINES = ("tests/unit", "tests/roles/test_drain.py", "tests/roles/test_list.py", "tests/roles/test_lost_hosts.py", "tests/roles/test_rendering.py")
+WITHOUT_MACHINES = ("tests/unit", *(f"tests/roles/test_{name}.py" for name in ("drain", "handover", "list", "lost_hosts", "rendering")))
 
 STAGES = [
     Stage("image", "the disks of the lab's machines, unless they are there already", tuple(
