@@ -6,17 +6,21 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
 import yaml
 
 from tests.support import ansible
 
 ROOT = Path(__file__).resolve().parents[2]
+SKIPPED = {"skipped": True}
 DIRECTORS = {
-    # name: (what the role's task of ipvs_table has answered, whether the director sends nothing any more to servers that are not listed)
-    "purges": ({"unlisted": []}, True),
-    "keeps": ({"unlisted": ["server"]}, False),
-    "of_others": ({"skipped": True}, True),
+    # name: (what the role's tasks of ipvs_table and ipvs_keepalived have answered, whether the director sends nothing any more to servers that
+    # are not listed)
+    "purges": ({"__director_table": {"unlisted": []}, "__director_checked": SKIPPED}, True),
+    "keeps": ({"__director_table": {"unlisted": ["server"]}}, False),
+    "of_others": ({"__director_table": SKIPPED}, True),
+    "checks": ({"__director_table": SKIPPED, "__director_checked": {"changed": False}, "director_health": "keepalived"}, True),
+    "checks_left_alone": ({"__director_table": SKIPPED, "__director_checked": SKIPPED, "director_health": "keepalived"}, False),
+    "checks_left_out_by_tags": ({"__director_table": SKIPPED, "director_health": "keepalived"}, False),
 }
 
 
@@ -24,32 +28,41 @@ def tasks(path):
     return yaml.safe_load((ROOT / path).read_text())
 
 
-@pytest.fixture(scope="module")
-def outcome(tmp_path_factory):
-    """What the role records on each director, and of which directors site.yml says that they may send connections."""
-    folder = tmp_path_factory.mktemp("site")
+def cleaned_up(folder, directors):
+    """(the directors that site.yml says may send connections, whether it cleans real servers up) after the role's last step on all but not_reached."""
     (record,) = [task for task in tasks("roles/director/tasks/present.yml") if "director_applied" in task.get("ansible.builtin.set_fact", {})]
     (last,) = [play for play in tasks("playbooks/site.yml") if "site_unasked" in play.get("vars", {})]
-    hosts = {name: {"__director_table": answer} for name, (answer, _done) in DIRECTORS.items()}
-    inventory = {
-        "all": {
-            "vars": {"ansible_connection": "local", "ansible_python_interpreter": "/usr/bin/python3"},
-            "children": {"directors": {"hosts": {**hosts, "not_reached": {}}}, "real_servers": {"hosts": {"rs1": {}}}},
-        }
-    }
-    (folder / "inventory.json").write_text(json.dumps(inventory))
+    checking = tasks("roles/director/vars/main.yml")["__director_checking"]
+    local = {"ansible_connection": "local", "ansible_python_interpreter": "/usr/bin/python3"}
+    variables = {**local, "director_health": "none", "__director_checking": checking}
+    groups = {"directors": {"hosts": directors}, "real_servers": {"hosts": {"rs1": {"real_server_leftovers": True}}}}
+    (folder / "inventory.json").write_text(json.dumps({"all": {"vars": variables, "children": groups}}))
     write = {"copy": {"dest": str(folder / "unasked"), "content": "{{ site_unasked | to_json }}", "mode": "0644"}}
+    keep, clean = last["tasks"]
+    clean = {"copy": {"dest": str(folder / "cleaned"), "content": "", "mode": "0644"}, "when": clean["when"]}
     plays = [
         {"hosts": "directors:!not_reached", "gather_facts": False, "tasks": [record]},
-        {"hosts": "real_servers", "gather_facts": False, "vars": last["vars"], "tasks": [write]},
+        {"hosts": "real_servers", "gather_facts": False, "vars": last["vars"], "tasks": [write, keep, clean]},
     ]
     (folder / "playbook.json").write_text(json.dumps(plays))
-    ansible("ansible-playbook", "-i", folder / "inventory.json", folder / "playbook.json", home=folder)
-    return json.loads((folder / "unasked").read_text())
+    done = ansible("ansible-playbook", "-i", folder / "inventory.json", folder / "playbook.json", home=folder)
+    cleaned = (folder / "cleaned").exists()
+    assert ("rs1 keeps settings that it no longer needs" in done.line) == (not cleaned)
+    return json.loads((folder / "unasked").read_text()), cleaned
 
 
-def test_real_servers_keep_what_a_director_may_still_need(outcome):
-    assert sorted(outcome) == sorted(["not_reached", *(name for name, (_answer, done) in DIRECTORS.items() if not done)])
+def test_real_servers_keep_what_a_director_may_still_need(tmp_path):
+    outcome = cleaned_up(tmp_path, {**{name: answers for name, (answers, _done) in DIRECTORS.items()}, "not_reached": {}})
+    assert (sorted(outcome[0]), outcome[1]) == (sorted(["not_reached", *(name for name, (_answers, done) in DIRECTORS.items() if not done)]), False)
+
+
+def test_real_servers_are_cleaned_up_where_no_director_needs_it(tmp_path):
+    assert cleaned_up(tmp_path, {name: answers for name, (answers, done) in DIRECTORS.items() if done}) == ([], True)
+
+
+def test_without_directors_nobody_can_say_what_is_needed(tmp_path):
+    """A group of another name is all that it takes."""
+    assert cleaned_up(tmp_path, {}) == ([], False)
 
 
 def test_every_change_of_the_table_gets_the_role_s_options():
