@@ -134,3 +134,27 @@ def test_a_refusal_stops_everything(drain):
 def test_a_server_whose_health_check_fails_stops_everything(drain):
     done = drain({**LEFT, "unhealthy": ["198.51.100.12:80"]}, "-e", "drain_health_retries=1", succeeds=False)
     assert "Await the health checks of web2" in done.line and "at work on web2" in done.line and "at work on web1" not in done.line
+
+
+@pytest.mark.parametrize("active", [0, 1])
+def test_a_director_s_addresses_go_when_the_time_is_over(tmp_path, active):
+    """Restoring it fails here, since nothing that answers is a director."""
+    table = {"services": [{"servers": [{"statistics": {"active_connections": active}}]}]}
+    python = tmp_path / "python"
+    python.write_text(f"""#!/bin/sh
+case $(cat) in
+*ipvs_info*) echo looked >>{tmp_path}/log; echo '{json.dumps(table)}' ;;
+*) echo addresses >>{tmp_path}/log; echo '{{"removed": ["203.0.113.80/32"]}}' ;;
+esac
+""")
+    python.chmod(0o755)
+    inventory = json.loads(json.dumps(INVENTORY))
+    inventory["all"]["children"]["directors"]["hosts"] = {"lb1": {"director_python": str(python)}}
+    (tmp_path / "inventory.json").write_text(json.dumps(inventory))
+    (tmp_path / "work.json").write_text(json.dumps([{"name": "Work on the director", "ansible.builtin.debug": {"msg": "at work"}}]))
+    options = {"director_drain_hosts": "lb1", "director_drain_last": True, "director_drain_wait": 2, "director_drain_tasks": str(tmp_path / "work.json")}
+    words = ["-i", tmp_path / "inventory.json", ROOT / "playbooks/director_drain.yml", "-e", json.dumps(options)]
+    done = ansible("ansible-playbook", *words, home=tmp_path, succeeds=False)
+    assert "at work" in done.line
+    log = (tmp_path / "log").read_text().split()
+    assert log[: 3 + 2 * active] == ["addresses", *["looked"] * (1 + 2 * active), "addresses"]
