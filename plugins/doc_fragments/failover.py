@@ -47,8 +47,8 @@ options:
         type: bool
       preempt_delay:
         description:
-          - The seconds that a director waits after its start before it takes over from one of lower priority. If omitted, 15, which
-            leaves the connection synchronization time to catch up.
+          - The seconds that a director waits before it takes over from a master of lower priority, for example after its start or in a
+            handover. If omitted, 15, which leaves the connection synchronization time to catch up.
         type: int
       addresses:
         description:

@@ -76,7 +76,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Keep the virtual addresses of all services, each where the route to it leads
+- name: Keep the virtual addresses of all services on eth1
   lvs.ipvs.ipvs_addresses:
     services:
       - address: 203.0.113.80

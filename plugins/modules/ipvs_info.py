@@ -319,7 +319,7 @@ kernel_module:
   returned: success
   type: str
 ipvsadm:
-  description: The path of C(ipvsadm). V(null) if it is not installed. No module of this collection needs it.
+  description: The path of C(ipvsadm). V(null) if it is not installed. Only M(lvs.ipvs.ipvs_saved) and M(lvs.ipvs.ipvs_keepalived) need it.
   returned: success
   type: str
   sample: /usr/sbin/ipvsadm

@@ -78,7 +78,8 @@ options:
         to the unit, and the files by which servers could be drained. Files of servers that are drained stay. The table stays as it is, and
         its servers are no longer checked.
       - With V(absent), addresses that VRRP has put up here are removed, apart from O(keep_addresses). If all of them go and the
-        configuration has a O(failover.handover_file), another director takes over first.
+        configuration has a O(failover.handover_file), the module first lowers the priority and waits up to three seconds for another
+        director to take over. One whose O(failover.preempt_delay) is longer takes over when keepalived ends here.
       - With V(absent) and O(services), the services that keepalived had and O(services) does not list are deleted. If O(services) is
         omitted, all of them stay.
     type: str

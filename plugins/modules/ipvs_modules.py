@@ -92,7 +92,7 @@ options:
   netns:
     description:
       - Kernel modules belong to all network namespaces, so this changes nothing.
-        It is there so that C(netns) can be set for the whole action group.
+        It is accepted because the modules that manage the table have it.
     type: str
 seealso:
   - module: community.general.modprobe

@@ -20,8 +20,9 @@ description:
   - Kernel modules that this takes are loaded. A virtual address is not added if the settings before it fail.
   - What the node needed before and no longer needs is removed, and kernel settings go back to the values they had. What others have set
     up is never touched. Kernel modules stay loaded until the next boot.
-  - Everything is in C(/etc/ipvs-real-server.conf), which the unit C(ipvs-real-server.service) reads, and in files of the same name in
-    C(/etc/sysctl.d) and C(/etc/modules-load.d). A node that needs nothing has none of these files.
+  - Everything is in C(/etc/ipvs-real-server.conf), which the unit C(ipvs-real-server.service) reads, in
+    C(/etc/sysctl.d/60-ipvs-real-server.conf) and in C(/etc/modules-load.d/ipvs-real-server.conf). A node that needs nothing has none of
+    these files.
   - Where systemd-networkd or NetworkManager runs, it is configured to keep or restore what the node needs, in files of its own
     that are named after the unit. To read them, systemd-networkd is restarted if that loses nothing; otherwise the task warns.
 options:
