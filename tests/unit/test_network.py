@@ -7,6 +7,7 @@ import io
 import socket
 import struct
 import sys
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -271,6 +272,29 @@ def test_the_program_brings_up_and_takes_down(monkeypatch, tmp_path):
 def test_the_program_brings_up_what_is_not_there(monkeypatch, tmp_path):
     status, _printed, complaints, node = program(monkeypatch, tmp_path, "up", "\naddress 203.0.113.82/32 dev lo\n")
     assert (status, complaints, node.done) == (0, "", ["address 203.0.113.82/32 dev lo"])
+
+
+AWAITED = "await table\nawait 203.0.113.82\naddress 203.0.113.82/32 dev lo\n"
+WITH_A_SERVICE = "IP Virtual Server version 1.2.1 (size=4096)\nTCP  CB007152:0050 rr\n"
+
+
+def test_the_program_waits_for_the_services_that_keepalived_makes(monkeypatch, tmp_path):
+    """At boot it is run when keepalived has been started, which has its services a moment later."""
+    tables, slept = [WITH_A_SERVICE, "", ""], []
+    monkeypatch.setattr(Node, "table", lambda node: tables.pop() if len(tables) > 1 else tables[0])
+    monkeypatch.setattr(network.time, "sleep", slept.append)
+    status, _printed, complaints, node = program(monkeypatch, tmp_path, "up", AWAITED)
+    assert (status, complaints, node.done) == (0, "", ["address 203.0.113.82/32 dev lo"]) and slept == [network._LOOK] * 2
+
+
+def test_the_program_does_not_wait_without_end(monkeypatch, tmp_path):
+    clock = iter(range(1000))
+    monkeypatch.setattr(Node, "table", lambda node: "")
+    monkeypatch.setattr(network, "time", SimpleNamespace(monotonic=lambda: next(clock), sleep=lambda seconds: None))
+    status, _printed, complaints, node = program(monkeypatch, tmp_path, "up", AWAITED)
+    assert (status, node.done) == (1, []) and complaints.endswith("the IPVS table has no service of this address\n")
+    assert next(clock) == pytest.approx(network.PATIENCE, abs=2)
+    assert program(monkeypatch, tmp_path, "down", AWAITED)[0] == 0 and next(clock) == pytest.approx(network.PATIENCE, abs=3)
 
 
 def test_the_program_refuses_what_it_cannot_read(monkeypatch, tmp_path):

@@ -19,7 +19,7 @@ OWNER = _boot.Owner(
     "ipvs_addresses",
     "Virtual addresses of this IPVS director",
     "No address answers before its services are back, and each goes before they do.",
-    " ipvsadm.service ipvs-table.service",
+    " ipvsadm.service ipvs-table.service keepalived.service",
 )
 _LITERAL = "give an IPv4 or IPv6 address as a literal, such as 203.0.113.80 or 2001:db8::80; host names are not resolved"
 _KEYS = ("address", "prefix_length", "interface")

@@ -23,8 +23,8 @@ route -4|-6 DESTINATION via GATEWAY table TABLE
 route -4|-6 DESTINATION type throw table TABLE
                                         DESTINATION is looked up in the tables of the rules that follow
 rule -4|-6 priority NUMBER from PREFIX [ipproto NUMBER] [sport PORT] lookup TABLE [suppress_prefixlength NUMBER]
-await ADDRESS                           ADDRESS waits until the IPVS table has a service of it
-await table                             every other address waits until the IPVS table has a service
+await ADDRESS                           ADDRESS comes up if the IPVS table has a service of it; the program waits for it, for a while
+await table                             every other address comes up if the IPVS table has a service
 address ADDRESS/LENGTH dev NAME [announce]
                                         an address, IPv6 without duplicate address detection and never a source by itself. It does not
                                         come up after a run or sysctl line that failed. With announce, neighbors hear of it when it
@@ -36,6 +36,7 @@ from __future__ import annotations
 import itertools
 import socket
 import sys
+import time
 
 from ._network_frames import gratuitous_arp, neighbor_advertisement
 from ._network_lines import NO_STATE, BadLine, Failure, identity, parse, settings_of, spelled
@@ -43,6 +44,8 @@ from ._network_node import Node
 
 # Frames can get lost, above all on a link that has just come up: RFC 4861, MAX_NEIGHBOR_ADVERTISEMENT.
 ROUNDS = 3
+PATIENCE = 20.0  # seconds for the table to get the services that addresses wait for
+_LOOK = 0.2  # seconds between two looks at the table
 TUNNEL_ENDS = ("tunl0", "sit0", "ip6tnl0", "gre0", "ip6gre0")
 _NO_DOWN = NO_STATE + ("sysctl",)
 
@@ -126,6 +129,13 @@ def up(lines, node):
     return failures + announce(came, node)
 
 
+def wait_for_services(lines, node):
+    """Until the table has what addresses wait for. At boot, keepalived may just have been started, and makes the table after that."""
+    end = time.monotonic() + PATIENCE
+    while withheld(lines, node.table(), False) and time.monotonic() < end:
+        time.sleep(_LOOK)
+
+
 def down(lines, node):
     """Take every line down, the last first; [Failure]."""
     failures = []
@@ -160,6 +170,8 @@ def main():
             lines = parse(stream.read())
         if command == "prune":
             lines = superfluous(lines, parse(sys.stdin.read()))
+        if command == "up":
+            wait_for_services(lines, node)
         failures = up(lines, node) if command == "up" else down(lines, node)
     except (BadLine, ImportError, OSError) as error:
         return "%s: %s" % (path, error)
