@@ -10,10 +10,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import _daemon, _election, _use
+from ansible_collections.lvs.ipvs.plugins.module_utils._keepalived import _daemon, _election, _use, _use_task
 from ansible_collections.lvs.ipvs.plugins.module_utils._table import _drain_files, _drain_record, _model, _session
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError
 
-from .keepalived_node import FAILOVER, FIRST, SECOND, WEB, Node, services
+from .keepalived_node import FAILOVER, FIRST, PROCESSES, SECOND, WEB, Node, services
 
 
 @pytest.fixture
@@ -174,3 +175,63 @@ def test_where_ipvs_is_not_loaded_nothing_loads_it(node, monkeypatch):
     monkeypatch.setattr(_session._netlink, "loaded", lambda netns: False)
     monkeypatch.setattr(_session, "Kernel", None)
     assert node.manage(state="absent").changed
+
+
+def hangs(processes):
+    raise IpvsError("keepalived (process 10) has not ended within 30 seconds")
+
+
+def test_a_keepalived_that_has_not_ended_is_ended_by_the_next_run(node, monkeypatch):
+    file = node.root / "handover"
+    node.vrrp = "backup"
+    node.starts(services=services(FIRST, SECOND), failover={**FAILOVER, "handover_file": str(file)})
+    (node.folder / FIRST).write_text("-100000\n")
+    with monkeypatch.context() as patch:
+        patch.setattr(_daemon, "end", hangs)
+        with pytest.raises(IpvsError, match="has not ended"):
+            node.manage(state="absent")
+    assert not node.addition.exists() and not node.enabled, "nothing starts it again"
+    foretold = node.manage(check=True, state="absent")
+    assert foretold.values["differences"][0] == f"{node.path} is there and is no longer needed" and "keepalived runs" in foretold.values["differences"]
+    assert node.manage(state="absent") == foretold and node.done == ["end"] and sorted(node.files()) == ["drained.json"]
+    assert not node.manage(state="absent").changed
+
+
+def test_the_configuration_is_there_until_keepalived_has_ended(node, monkeypatch):
+    node.starts(services=services(FIRST))
+    seen = []
+    monkeypatch.setattr(_daemon, "end", lambda processes: seen.append((node.path.exists(), node.addition.exists())))
+    node.manage(state="absent")
+    assert seen == [(True, False)] and not node.path.exists()
+
+
+def test_a_service_that_could_not_be_deleted_is_deleted_by_the_next_run(node, monkeypatch):
+    """Nor does a server that failed its check get a weight from it: this keepalived has not failed."""
+    listed = services(FIRST, SECOND)
+    node.starts(services=[*listed, {**listed[0], "port": 81}])
+    fail(node)
+    node.processes = PROCESSES
+    node.kernel.table.update(_model.created_table([{**listed[0], "port": 81}]))
+    genuine = _use_task._delete
+
+    def fails(services, context, check_mode):
+        if not check_mode:
+            raise IpvsError("the kernel does not answer")
+        return genuine(services, context, check_mode)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_use_task, "_delete", fails)
+        with pytest.raises(IpvsError, match="does not answer"):
+            node.manage(services=listed, state="absent")
+    node.manage(services=listed, state="absent")
+    assert {ident.port for ident in node.kernel.table} == {80} and weights(node) == {FIRST: 0, SECOND: 0}
+    assert node.done == [] and not node.path.exists()
+
+
+def test_without_a_configuration_the_kernel_is_not_asked(node, monkeypatch):
+    """What that needs may not be installed where keepalived only moved addresses."""
+    node.starts(services=services(FIRST))
+    fail(node)
+    node.path.unlink()
+    monkeypatch.setattr(_session, "Kernel", None)
+    assert node.manage(state="absent").changed and not node.addition.exists()

@@ -259,14 +259,15 @@ def _bring_back(desired, work, started, context):
         raise IpvsError("keepalived was started again and does not use its former configuration: journalctl -u %s" % desired.unit)
 
 
-def give_up(changes, drain_files, processes, unit, kept, context):
-    """Have keepalived end, and no boot start it. The table stays as it is. Raises IpvsError.
+def give_up(text, changes, drain_files, processes, unit, kept, context):
+    """Have keepalived end, and no boot start it. The table stays as it is, and so does the configuration. Raises IpvsError.
 
-    ``unit``: what is to be disabled, or None; ``kept``: addresses that stay on this node. Without them another director takes over first.
+    ``text``: of the configuration, or None; ``changes``: of the other files; ``unit``: what is to be disabled, or None; ``kept``: addresses that
+    stay on this node. Without them another director takes over first.
     """
     if unit:
         _units.disable(unit, context)
-    handover_file = _election.handover_file(changes[0].found.text) if changes else None
+    handover_file = _election.handover_file(text)
     if handover_file and processes and processes.vrrp and not kept:
         _election.hand_over(handover_file, processes)
     _own_files.write(changes, context)  # a unit without our addition is not started again

@@ -184,7 +184,9 @@ def _absent(path, services, unit, kept, context):
     if found.text is not None and not _generation.is_ours(found.text):
         context.warn("%s was not written by this module: it stays, and keepalived keeps running" % path)
         return _answer(path, unit, None, [], [], context)
-    changes = _own_files.plan([_own_files.File(path, None)] + _unit_file.no_files(unit) + _guard_files.files({}, {}))
+    configuration = _own_files.plan([_own_files.File(path, None)])
+    additions = _own_files.plan(_unit_file.no_files(unit) + _guard_files.files({}, {}))
+    changes = configuration + additions
     ours = found.text is not None
     processes = _daemon.find(None, context) if ours else None
     disable = ours and _units.state(unit, context).enabled
@@ -197,16 +199,19 @@ def _absent(path, services, unit, kept, context):
     differences += ["%s drains a server of keepalived's" % _drain_files.path(each) for each in drained]
     differences += ["%s is enabled" % unit] if disable else []
     differences += ["keepalived runs"] if processes else []
-    differences += _give_back(others, context) if ours and not processes else []
+    # It is the addition to the unit that takes the weights. Where it is gone, a former run has ended keepalived, and not come to its own end.
+    failed = ours and not processes and any(change.wanted.path == _units.addition(unit) for change in additions)
+    differences += _give_back(others, context) if failed else []
     differences += _delete(gone, context, check_mode=True)
     if not context.check_mode:
         record = _drain_files.record()
         with record.locked() if drained else contextlib.nullcontext():
             if drained:
                 record.write({**record.read(), **recorded})
-            _use.give_up(changes, unused, processes, unit if disable else None, kept, context)
+            _use.give_up(found.text, additions, unused, processes, unit if disable else None, kept, context)
             _drain_files.forget(drained)
         _delete(gone, context, check_mode=False)
+        _own_files.write(configuration, context)  # last: it says to a run after one that failed that the rest is ours
     return _answer(path, unit, None, changes, differences, context)
 
 
