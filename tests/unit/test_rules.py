@@ -103,7 +103,9 @@ def test_render_service(whole, words):
         (server(forward_method="local"), "-r 198.51.100.11:80 -g -w 1"),
         (server(upper_threshold=100, lower_threshold=80), "-r 198.51.100.11:80 -g -w 1 -x 100 -y 80"),
         (server(upper_threshold=100), "-r 198.51.100.11:80 -g -w 1 -x 100"),
+        (server(forward_method="4"), "-r 198.51.100.11:80 --forward-method=4 -w 1"),
         (server(forward_method="tun"), "-r 198.51.100.11:80 -i -w 1 --tun-type ipip"),
+        (server(forward_method="tun", tunnel_type="gre", tunnel_checksum="3"), "-r 198.51.100.11:80 -i -w 1 --tun-type gre --tun-flags=3"),
         (server(forward_method="tun", tunnel_type="gre"), "-r 198.51.100.11:80 -i -w 1 --tun-type gre --tun-nocsum"),
         (
             server(forward_method="tun", tunnel_type="gue", tunnel_port=6080, tunnel_checksum="remcsum"),

@@ -115,6 +115,16 @@ def test_every_attribute_of_a_server():
     assert not set(plain) & {13, 14, 15}
 
 
+def test_a_number_of_the_kernels_that_has_no_name_goes_back_as_it_came():
+    """A server of another program, both of whose checksum flags are set, gets another weight and nothing else."""
+    server = _model.Server(_model.ServerId("198.51.100.11", 80), "tun", 1, 0, 0, "9", 6080, "3")
+    packed = _schema.pack_server(server)
+    assert nested(packed)[1][13] == b"\x09" and nested(packed)[1][15] == struct.pack("=H", 3)
+    assert _schema.unpack_server(message(packed), _literals.IPV4) == server
+    other = _schema.pack_server(server._replace(forward_method="4"))
+    assert nested(other)[1][3] == struct.pack("=I", 4) and _schema.unpack_server(message(other), _literals.IPV4).forward_method == "4"
+
+
 def test_every_attribute_of_a_daemon():
     daemon = _settings.Daemon("backup", "eth0", 7, 1472, "ff02::81", 8849, 3)
     assert nested(_schema.pack_daemon(daemon)) == (

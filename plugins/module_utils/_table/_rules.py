@@ -72,7 +72,9 @@ def render_server(service_id, server):
 
 
 def _server_words(server):
-    words = "-r %s %s -w %d" % (_literals.join_port(*server.id), FORWARD_OPTIONS[server.forward_method], server.weight)
+    # the kernel takes numbers that have no name, too; these are words that ipvsadm does not have either
+    method = FORWARD_OPTIONS.get(server.forward_method) or "--forward-method=" + server.forward_method
+    words = "-r %s %s -w %d" % (_literals.join_port(*server.id), method, server.weight)
     if server.upper_threshold:
         words += " -x %d" % server.upper_threshold
     if server.lower_threshold:
@@ -82,7 +84,7 @@ def _server_words(server):
         if server.tunnel_type == "gue":
             words += " --tun-port %d" % server.tunnel_port
         if server.tunnel_type != "ipip":
-            words += " " + _CHECKSUM_OPTIONS[server.tunnel_checksum]
+            words += " " + (_CHECKSUM_OPTIONS.get(server.tunnel_checksum) or "--tun-flags=" + server.tunnel_checksum)
     return words
 
 

@@ -9,7 +9,16 @@ from __future__ import annotations
 import re
 
 from ansible_collections.lvs.ipvs.plugins.module_utils._node import _own_files, _programs, _units
-from ansible_collections.lvs.ipvs.plugins.module_utils._table import _keepalived_owned, _model, _saved, _saved_boot, _session
+from ansible_collections.lvs.ipvs.plugins.module_utils._table import (
+    _keepalived_owned,
+    _model,
+    _rules,
+    _rules_reader,
+    _rules_words,
+    _saved,
+    _saved_boot,
+    _session,
+)
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._answer import Answer
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import IpvsError, OptionError
 
@@ -60,8 +69,41 @@ def _snapshot(options, wanted, context):
         if ident.protocol not in (0,) + tuple(_model.PROTOCOLS.values()):
             context.warn(f"service {ident}: ipvsadm does not support its protocol, so it is not saved")
             continue
-        kept[ident] = entry
+        entry = _restorable(entry, context)
+        if entry:
+            kept[ident] = entry
     return kept, _saved.render(kept, timeouts, daemons)
+
+
+def _restorable(entry, context):
+    """A whole Entry without the servers that ipvsadm refuses; None where it refuses the service.
+
+    The kernel takes more from other programs. At a line that it refuses, ipvsadm stops, and what follows is not restored.
+    """
+    if not _refusal(entry):
+        return entry
+    service = entry._replace(servers={})
+    reason = _refusal(service)
+    if reason:
+        context.warn("service %s: ipvsadm does not accept it, so it is not saved: %s" % (service.service.id, reason))
+        return None
+    for ident in sorted(entry.servers, key=_model.server_order):
+        server = {ident: entry.servers[ident]}
+        reason = _refusal(service._replace(servers=server))
+        if reason:
+            context.warn("service %s: ipvsadm does not accept its server %s, so it is not saved: %s" % (service.service.id, ident, reason))
+        else:
+            service.servers.update(server)
+    return service
+
+
+def _refusal(entry):
+    """Why the rules of a whole Entry are refused when they are read; None where they are not."""
+    try:
+        _rules_reader.parse("\n".join(_rules.render_entry(entry)))
+    except _rules_words.RuleError as error:
+        return "%s: %s" % (error.word, error.remedy)
+    return None
 
 
 def _warn_of_others(rules, context):

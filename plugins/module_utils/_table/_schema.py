@@ -228,20 +228,25 @@ def pack_server_id(ident):
     return _wire.nested(_ATTR_DEST, _server_id(ident))
 
 
+def _number(numbers, name):
+    """The number of a name. One of the kernel's that has no name is read as its digits, and goes back as it came."""
+    return numbers[name] if name in numbers else int(name)
+
+
 def pack_server(server):
     """The attribute that makes or sets a real server: a whole Server."""
     attributes = (
         _server_id(server.id)
-        + _wire.U32.pack(8, _DEST_FWD_METHOD, _FORWARD[server.forward_method])
+        + _wire.U32.pack(8, _DEST_FWD_METHOD, _number(_FORWARD, server.forward_method))
         + _wire.U32.pack(8, _DEST_WEIGHT, server.weight)
         + _wire.U32.pack(8, _DEST_U_THRESH, server.upper_threshold)
         + _wire.U32.pack(8, _DEST_L_THRESH, server.lower_threshold)
     )
     if server.forward_method == "tun":
         attributes += (
-            _wire.U8.pack(5, _DEST_TUN_TYPE, _TUNNEL[server.tunnel_type])
+            _wire.U8.pack(5, _DEST_TUN_TYPE, _number(_TUNNEL, server.tunnel_type))
             + _wire.port(_DEST_TUN_PORT, server.tunnel_port)
-            + _wire.U16.pack(6, _DEST_TUN_FLAGS, _TUNNEL_FLAGS[server.tunnel_checksum])
+            + _wire.U16.pack(6, _DEST_TUN_FLAGS, _number(_TUNNEL_FLAGS, server.tunnel_checksum))
         )
     return _wire.nested(_ATTR_DEST, attributes)
 
