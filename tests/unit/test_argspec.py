@@ -128,3 +128,25 @@ def test_the_filter_refuses_them_too():
         for given in ({"timeouts": {"tcp": value}}, [{"fwmark": value}], {"sync_daemons": [{"role": "master", "interface": "lo", "sync_id": value}]}):
             with pytest.raises(AnsibleFilterError, match="unable to convert to int"):
                 to_ipvsadm.to_ipvsadm(given)
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "options"),
+    [
+        ("ipvs_table", "check", lambda value: {"services": [{"fwmark": 7, "check": value}]}),
+        ("ipvs_table", "check", lambda value: {"services": [{"fwmark": 7, "servers": [{"address": "198.51.100.11", "check": value}]}]}),
+        ("ipvs_service", "sorry_server", lambda value: {"fwmark": 7, "sorry_server": value}),
+        ("ipvs_keepalived", "failover", lambda value: {"failover": value}),
+        ("ipvs_keepalived", "sync", lambda value: {"failover": {"priority": 100, "sync": value}}),
+    ],
+    ids=["check of a service", "check of a server", "sorry server", "failover", "sync of failover"],
+)
+def test_what_is_no_dict_is_an_error_that_names_it(name, option, options, monkeypatch):
+    for value, found in ((False, "False"), (80, "80"), (1.5, "1.5"), ([80], "80")):
+        assert f"Value '{found}' in the sub parameter field '{option}' must be a dict" in answer(name, options(value), monkeypatch)["msg"]
+
+
+def test_dicts_are_taken_as_ansible_takes_them():
+    assert _argspec.DICT({"port": 80}) == {"port": 80} and _argspec.DICT("port=80") == {"port": "80"} and _argspec.DICT('{"port": 80}') == {"port": 80}
+    with pytest.raises(TypeError):
+        _argspec.DICT("http")

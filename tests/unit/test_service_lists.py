@@ -51,6 +51,11 @@ def test_nothing_is_wrong(services):
         ([service(server(weight=-1))], "director_services[0].servers[0].weight: ", "0 to"),
         ([service(server(lower_threshold=5))], "director_services[0].servers[0].lower_threshold: ", "upper_threshold"),
         ([service(server("2001:db8::1"))], "director_services[0].servers[0].address: ", "forward_method tun"),
+        ([service(server()), 80], "director_services[1]: 80: ", "give a dict of options, which are address, port"),
+        ([service(server(), check=False)], "director_services[0].check: False: ", "give a dict of options, which are type, port"),
+        ([service(server(), check="http")], "director_services[0].check: 'http': ", "give a dict of options, which are type, port"),
+        ([service(server(), sorry_server=[80])], "director_services[0].sorry_server: [80]: ", "give a dict of options, which are address, port"),
+        ([service(server(), server("198.51.100.12", check=80))], "director_services[0].servers[1].check: 80: ", "give a dict of options, which are type"),
     ],
 )
 def test_what_is_wrong_is_named(services, start, part):
@@ -101,3 +106,14 @@ def test_a_mistyped_setting_of_ipvs_is_named_with_the_list():
         "director_sysctls: net.ipv4.vs.conn_reuse_mod: no kernel has this setting; did you mean net.ipv4.vs.conn_reuse_mode?",
         "director_sysctls: net/ipv4/vs/sloppy-tcp: no kernel has this setting; did you mean net.ipv4.vs.sloppy_tcp?",
     ]
+
+
+def test_every_dict_that_is_none_is_named():
+    problems = services_problems([service(server(), check=False), service(server(check=1.5))], timeouts=3, failover={"priority": 100, "sync": True})
+    places = ["director_services[0].check: False", "director_services[1].servers[0].check: 1.5", "director_timeouts: 3", "failover.sync: True"]
+    assert [problem.partition(": give")[0] for problem in problems] == places
+
+
+def test_a_dict_may_be_text_and_lists_are_taken_apart_by_ansible():
+    assert services_problems([service(server(), check="type=tcp port=8080")]) == []
+    assert any("'servers'" in problem for problem in services_problems([dict(service(), servers=False)]))

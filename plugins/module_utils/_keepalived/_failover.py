@@ -12,7 +12,7 @@ from typing import NamedTuple, Optional, Tuple
 from ansible_collections.lvs.ipvs.plugins.module_utils._node import _addresses
 from ansible_collections.lvs.ipvs.plugins.module_utils._table import _literals, _model
 from ansible_collections.lvs.ipvs.plugins.module_utils._task import _checks
-from ansible_collections.lvs.ipvs.plugins.module_utils._task._argspec import FLOAT, INT
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._argspec import DICT, FLOAT, INT
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import OptionError
 
 DEFAULT_ROUTER_ID, DEFAULT_PREEMPT_DELAY = 51, 15
@@ -79,7 +79,7 @@ def spec():
     addresses = {"type": "list", "elements": "raw"}
     peers = {"type": "list", "elements": "str"}
     return {
-        "type": "dict",
+        "type": DICT,
         "options": {
             "interface": {"type": "str"},
             "priority": {"type": INT, "required": True},
@@ -93,7 +93,7 @@ def spec():
             "gateways": dict(addresses),
             "back_interface": {"type": "str"},
             "back_peers": dict(peers),
-            "sync": {"type": "dict", "options": {"interface": {"type": "str"}, "sync_id": {"type": INT}}},
+            "sync": {"type": DICT, "options": {"interface": {"type": "str"}, "sync_id": {"type": INT}}},
             "handover_file": {"type": "str"},
         },
     }

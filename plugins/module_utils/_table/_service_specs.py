@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from ansible_collections.lvs.ipvs.plugins.module_utils._table import _literals, _model
-from ansible_collections.lvs.ipvs.plugins.module_utils._task._argspec import FLOAT, INT
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._argspec import DICT, FLOAT, INT
 
 CHECK_TYPES = ("tcp", "http", "https", "smtp", "dns", "udp", "ping", "script", "none")
 DNS_RECORDS = ("A", "AAAA", "CNAME", "MX", "NS", "SOA", "TXT")
@@ -38,7 +38,7 @@ def check():
     """How the health of real servers is checked."""
     return {
         "check": {
-            "type": "dict",
+            "type": DICT,
             "options": {
                 "type": {"type": "str", "choices": list(CHECK_TYPES)},
                 "port": {"type": INT},
@@ -74,7 +74,7 @@ def service():
         "one_packet": {"type": "bool"},
         **check(),
         "sorry_server": {
-            "type": "dict",
+            "type": DICT,
             "options": dict(server_id(), forward_method={"type": "str", "choices": list(_model.FORWARD_METHODS)}),
         },
         "quorum": {"type": INT},

@@ -6,20 +6,21 @@
 
 from __future__ import annotations
 
-from ansible.module_utils.common.validation import check_type_float, check_type_int
+from ansible.module_utils.common.validation import check_type_dict, check_type_float, check_type_int
 
 _BOUND = 2**63
 
 
-class _Number(str):
-    """The type of a finite number. ansible-core's own ``int`` answers an infinite number with a traceback; its ``float`` takes it.
-
-    A callable, which argument specs allow as a type; a string all the same, because tools compare it with the documentation.
-    """
+class _Type(str):
+    """A callable, which argument specs allow as a type; a string all the same, because tools compare it with the documentation."""
 
     @property
     def __name__(self):
         return str(self)
+
+
+class _Number(_Type):
+    """The type of a finite number. ansible-core's own ``int`` answers an infinite number with a traceback; its ``float`` takes it."""
 
     def __call__(self, value):
         try:
@@ -31,8 +32,16 @@ class _Number(str):
         return number
 
 
-INT, FLOAT = _Number("int"), _Number("float")
-"""For options that take a number, instead of "int" and "float"."""
+class _Options(_Type):
+    """The type of a dict with options of its own. ansible-core's own leaves what is none in its place, and looks for the options in it: a
+    traceback for what is not even a text, while of a text it says what should be there."""
+
+    def __call__(self, value):
+        return check_type_dict(value) if isinstance(value, (dict, str)) else str(value)
+
+
+INT, FLOAT, DICT = _Number("int"), _Number("float"), _Options("dict")
+"""For options that take a number, or have options of their own, instead of "int", "float" and "dict"."""
 
 
 def netns():
