@@ -15,6 +15,7 @@ description:
   - The distribution's C(ipvsadm.service) restores it. If there is none, the unit C(ipvs-table.service) does.
     The unit is enabled. It is never started, stopped or restarted, because that may flush the table.
   - The unit is protected. A restart, by hand or by a package upgrade, does not change a table that is in use.
+  - Services and servers of other programs that C(ipvsadm) does not accept are left out, with a warning. At such a line it stops.
   - The saved table is also the record of the services that were listed, see O(lvs.ipvs.ipvs_table#module:prune_saved).
 author:
   - Contributors to the lvs.ipvs project (@lvs-project)

@@ -341,7 +341,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.lvs.ipvs.plugins.module_utils._table import _service_specs
 from ansible_collections.lvs.ipvs.plugins.module_utils._table._table_tasks import manage_table
 from ansible_collections.lvs.ipvs.plugins.module_utils._task import _argspec
-from ansible_collections.lvs.ipvs.plugins.module_utils._task._argspec import INT
+from ansible_collections.lvs.ipvs.plugins.module_utils._task._argspec import DICT, INT
 from ansible_collections.lvs.ipvs.plugins.module_utils._task._runner import run
 
 
@@ -353,7 +353,7 @@ def main():
             purge_servers={"type": "bool", "default": False},
             prune={"type": "bool", "default": False},
             prune_scope={
-                "type": "dict",
+                "type": DICT,
                 "options": {
                     "addresses": {"type": "list", "elements": "str"},
                     "fwmarks": {"type": "list", "elements": "str"},

@@ -32,9 +32,9 @@ def cleaned_up(folder, directors):
     """(the directors that site.yml says may send connections, whether it cleans real servers up) after the role's last step on all but not_reached."""
     (record,) = [task for task in tasks("roles/director/tasks/present.yml") if "director_applied" in task.get("ansible.builtin.set_fact", {})]
     (last,) = [play for play in tasks("playbooks/site.yml") if "site_unasked" in play.get("vars", {})]
-    checking = tasks("roles/director/vars/main.yml")["__director_checking"]
-    local = {"ansible_connection": "local", "ansible_python_interpreter": "/usr/bin/python3"}
-    variables = {**local, "director_health": "none", "__director_checking": checking}
+    known = tasks("roles/director/vars/main.yml")
+    variables = {"ansible_connection": "local", "ansible_python_interpreter": "/usr/bin/python3", "director_health": "none"}
+    variables.update({name: known[name] for name in ("__director_checking", "__director_keepalived_told")})
     groups = {"directors": {"hosts": directors}, "real_servers": {"hosts": {"rs1": {"real_server_leftovers": True}}}}
     (folder / "inventory.json").write_text(json.dumps({"all": {"vars": variables, "children": groups}}))
     write = {"copy": {"dest": str(folder / "unasked"), "content": "{{ site_unasked | to_json }}", "mode": "0644"}}

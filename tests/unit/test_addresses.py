@@ -106,7 +106,7 @@ def test_the_files_of_a_node():
     for command, word in (("ExecStart", "up"), ("ExecReload", "up"), ("ExecStop", "down")):
         (line,) = [line for line in unit.splitlines() if line.startswith(command)]
         assert line.startswith(command + "=/") and line.endswith(f" -I -B /usr/local/lib/ipvs-director {word} /etc/ipvs-director.conf")
-    assert " ipvsadm.service ipvs-table.service\n" in unit
+    assert " ipvsadm.service ipvs-table.service keepalived.service\n" in unit
     assert files.pop("/usr/local/lib/ipvs-director.py") is None
     assert None not in files.values()
     assert {text for file in _boot.files(addresses.OWNER, "") for text in [file.text]} == {None}

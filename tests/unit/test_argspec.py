@@ -136,10 +136,11 @@ def test_the_filter_refuses_them_too():
         ("ipvs_table", "check", lambda value: {"services": [{"fwmark": 7, "check": value}]}),
         ("ipvs_table", "check", lambda value: {"services": [{"fwmark": 7, "servers": [{"address": "198.51.100.11", "check": value}]}]}),
         ("ipvs_service", "sorry_server", lambda value: {"fwmark": 7, "sorry_server": value}),
+        ("ipvs_table", "prune_scope", lambda value: {"services": [], "prune_scope": value}),
         ("ipvs_keepalived", "failover", lambda value: {"failover": value}),
         ("ipvs_keepalived", "sync", lambda value: {"failover": {"priority": 100, "sync": value}}),
     ],
-    ids=["check of a service", "check of a server", "sorry server", "failover", "sync of failover"],
+    ids=["check of a service", "check of a server", "sorry server", "scope", "failover", "sync of failover"],
 )
 def test_what_is_no_dict_is_an_error_that_names_it(name, option, options, monkeypatch):
     for value, found in ((False, "False"), (80, "80"), (1.5, "1.5"), ([80], "80")):
