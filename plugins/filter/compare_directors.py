@@ -15,7 +15,7 @@ description:
   - Takes the variables of all directors, as the playbooks C(verify.yml) and C(report.yml) do, and returns what is wrong between
     them, and what an operator should know about each.
   - Wrong are a group of directors without a master or with two, a VRRP instance in another state than the others of its director, a
-    director with C(director_failover=vrrp) that has no VRRP instance, and tables that differ within a group.
+    director with C(director_failover=vrrp), and not C(director_state=absent), that has no VRRP instance, and tables that differ within a group.
   - A weight that a health check has set is not wrong in itself, but it is if two directors disagree about it.
   - Directors that move the same addresses are one group.
 positional: _input

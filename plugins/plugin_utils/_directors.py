@@ -202,7 +202,8 @@ def _director(host):
     for service in seen["services"]:
         ident = _model.service_id(service)
         services[ident] = _service(service, ident, checked.get(ident), drained)
-    return Director(host["inventory_hostname"], keepalived, services, host.get("director_failover") == "vrrp")
+    expected = host.get("director_failover") == "vrrp" and host.get("director_state") != "absent"
+    return Director(host["inventory_hostname"], keepalived, services, expected)
 
 
 def _service(service, ident, checked, drained):

@@ -50,6 +50,8 @@ def test_a_director_without_vrrp(pair):
     assert wrong(pair)["lb2"] == ["VRRP: keepalived has no VRRP instance"]
     without_vrrp(pair[1], running=False)
     assert wrong(pair)["lb2"] == ["VRRP: keepalived does not run"]
+    pair[1]["director_state"] = "absent"
+    assert wrong(pair)["lb2"] == []
 
 
 def test_tables_that_differ(pair):
