@@ -136,25 +136,41 @@ def test_a_server_whose_health_check_fails_stops_everything(drain):
     assert "Await the health checks of web2" in done.line and "at work on web2" in done.line and "at work on web1" not in done.line
 
 
-@pytest.mark.parametrize("active", [0, 1])
-def test_a_director_s_addresses_go_when_the_time_is_over(tmp_path, active):
-    """Restoring it fails here, since nothing that answers is a director."""
-    table = {"services": [{"servers": [{"statistics": {"active_connections": active}}]}]}
-    python = tmp_path / "python"
-    python.write_text(f"""#!/bin/sh
+@pytest.fixture
+def director_drain(tmp_path):
+    """``director_drain(table)``: run director_drain.yml where ipvs_info has this answer; the finished process, and what was asked of the director.
+
+    Restoring it fails in the end, since nothing that answers is a director.
+    """
+
+    def run(table):
+        python = tmp_path / "python"
+        python.write_text(f"""#!/bin/sh
 case $(cat) in
 *ipvs_info*) echo looked >>{tmp_path}/log; echo '{json.dumps(table)}' ;;
 *) echo addresses >>{tmp_path}/log; echo '{{"removed": ["203.0.113.80/32"]}}' ;;
 esac
 """)
-    python.chmod(0o755)
-    inventory = json.loads(json.dumps(INVENTORY))
-    inventory["all"]["children"]["directors"]["hosts"] = {"lb1": {"director_python": str(python)}}
-    (tmp_path / "inventory.json").write_text(json.dumps(inventory))
-    (tmp_path / "work.json").write_text(json.dumps([{"name": "Work on the director", "ansible.builtin.debug": {"msg": "at work"}}]))
-    options = {"director_drain_hosts": "lb1", "director_drain_last": True, "director_drain_wait": 2, "director_drain_tasks": str(tmp_path / "work.json")}
-    words = ["-i", tmp_path / "inventory.json", ROOT / "playbooks/director_drain.yml", "-e", json.dumps(options)]
-    done = ansible("ansible-playbook", *words, home=tmp_path, succeeds=False)
+        python.chmod(0o755)
+        inventory = json.loads(json.dumps(INVENTORY))
+        inventory["all"]["children"]["directors"]["hosts"] = {"lb1": {"director_python": str(python)}}
+        (tmp_path / "inventory.json").write_text(json.dumps(inventory))
+        (tmp_path / "work.json").write_text(json.dumps([{"name": "Work on the director", "ansible.builtin.debug": {"msg": "at work"}}]))
+        options = {"director_drain_hosts": "lb1", "director_drain_last": True, "director_drain_wait": 2, "director_drain_tasks": str(tmp_path / "work.json")}
+        words = ["-i", tmp_path / "inventory.json", ROOT / "playbooks/director_drain.yml", "-e", json.dumps(options)]
+        done = ansible("ansible-playbook", *words, home=tmp_path, succeeds=False)
+        return done, (tmp_path / "log").read_text().split()
+
+    return run
+
+
+@pytest.mark.parametrize("active", [0, 1])
+def test_a_director_s_addresses_go_when_the_time_is_over(director_drain, active):
+    done, asked = director_drain({"services": [{"servers": [{"statistics": {"active_connections": active}}]}]})
     assert "at work" in done.line
-    log = (tmp_path / "log").read_text().split()
-    assert log[: 3 + 2 * active] == ["addresses", *["looked"] * (1 + 2 * active), "addresses"]
+    assert asked[: 3 + 2 * active] == ["addresses", *["looked"] * (1 + 2 * active), "addresses"]
+
+
+def test_a_director_whose_connections_cannot_be_read_keeps_its_addresses(director_drain):
+    done, asked = director_drain({"failed": True, "msg": "no table today"})
+    assert "no table today" in done.line and "at work" not in done.line and asked.count("addresses") == 1
