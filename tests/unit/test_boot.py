@@ -59,6 +59,62 @@ def test_only_what_is_new_comes_and_what_is_not_wanted_goes(host):
     host.again(OTHER, RULE)
 
 
+MOVED = "address 203.0.113.80/32 dev eth1"
+
+
+def test_an_address_that_moves_comes_before_it_goes(host, monkeypatch):
+    """So it is never away, and the file has both places as long as it is in both."""
+    host.have(VIP, RULE)
+    recorded, taken = [], []
+    change = host.network.change
+    monkeypatch.setattr(host.network, "change", lambda group, up: recorded.extend(host.text(OWNER.path) for _line in group) or change(group, up))
+    monkeypatch.setattr(_boot._managers, "take_up", lambda changes, context: taken.append(VIP in host.text(OWNER.path)))
+    steps = []
+    todo = host.plan(MOVED)
+    host.network.done.clear()
+    _boot.apply(todo, host.network, host.context(), lambda: steps.append(list(host.network.done)))
+    assert host.network.done == [f"- {RULE}", MOVED, f"- {VIP}"] and steps == [[f"- {RULE}"]]
+    assert VIP in recorded[-1] and MOVED in recorded[-1] and taken == [True, False]
+    assert todo.differences[:3] == [f"{VIP} is no longer needed", f"{RULE} is no longer needed", f"{MOVED} is missing"]
+    host.again(MOVED)
+
+
+@pytest.mark.parametrize("broken", [{"dev eth1": "no such device"}, {}])
+def test_an_address_that_cannot_move_stays(host, broken):
+    host.have(VIP)
+    host.network.broken = broken
+    if not broken:
+        host.full = OWNER.path
+    with pytest.raises(IpvsError, match="no such device$" if broken else r"No space left on device\. The rest was undone\.$"):
+        host.have(MOVED)
+    assert VIP in host.network.found and MOVED not in host.network.found and VIP in host.text(OWNER.path)
+    host.network.broken, host.full = {}, ""
+    host.have(MOVED)
+    assert VIP not in host.network.found and host.text(OWNER.path).count("\naddress") == 1
+    host.again(MOVED)
+
+
+def test_an_address_that_has_moved_and_does_not_go_is_still_known(host):
+    host.have(VIP)
+    host.network.broken = {"dev eth0": "busy"}
+    with pytest.raises(IpvsError, match="did not go: address 203.0.113.80/32 dev eth0: busy$"):
+        host.have(MOVED)
+    assert {VIP, MOVED} <= host.network.found and [line.text for line in _boot.recorded(OWNER)] == [MOVED, VIP]
+    host.network.broken = {}
+    assert f"{VIP} is no longer needed" in host.have(MOVED)
+    host.again(MOVED)
+
+
+def test_an_ipv6_address_with_another_prefix_length_goes_when_everything_is_ready(host, monkeypatch):
+    """The kernel does not let an interface have both."""
+    old, new = "address 2001:db8::80/64 dev eth0", "address 2001:db8::80/128 dev eth0"
+    host.have(VIP, old)
+    monkeypatch.setattr(_boot._managers, "take_up", lambda changes, context: host.network.done.append("files"))
+    host.have(new)
+    assert host.network.done == [f"- {VIP}", "files", f"- {old}", new]
+    host.again(new)
+
+
 def test_what_is_up_and_was_not_recorded_needs_the_files_only(host):
     host.network.found.add(VIP)
     assert f"{VIP} is missing" not in host.have(VIP) and host.network.done == []

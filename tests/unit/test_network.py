@@ -180,6 +180,25 @@ def test_what_goes_is_what_is_no_longer_listed():
     assert network.superfluous(before, before) == []
 
 
+@pytest.mark.parametrize(
+    ("coming", "moving", "in_the_way"),
+    [
+        ("address 203.0.113.80/32 dev eth1", ["link tunl0", "address 203.0.113.80/32 dev tunl0"], []),
+        ("address 203.0.113.80/24 dev tunl0", ["link tunl0", "address 203.0.113.80/32 dev tunl0"], []),
+        ("address 2001:DB8::80/128 dev eth1 announce", ["dummy d0", "address 2001:db8::80/64 dev d0"], []),
+        ("address 2001:DB8::80/128 dev d0", [], ["address 2001:db8::80/64 dev d0"]),
+        ("address 203.0.113.81/32 dev tunl0\naddress 2001:db8::81/64 dev d0\nlink d0\nrule -4 priority 1 from all lookup 2", [], []),
+    ],
+)  # fmt: skip
+def test_what_goes_after_what_comes_or_right_before(coming, moving, in_the_way):
+    leaving = lines.parse(
+        "dummy d0\ndummy d1\nlink tunl0\nrule -4 priority 1 from 203.0.113.80 lookup 3\naddress 203.0.113.80/32 dev tunl0\naddress 2001:db8::80/64 dev d0\n"
+    )
+    coming = lines.parse(coming)
+    assert [line.text for line in network.moving(leaving, coming)] == moving
+    assert [line.text for line in network.in_the_way(leaving, coming)] == in_the_way
+
+
 def test_a_route_to_somewhere_else_is_another_one():
     before, wanted = (lines.parse(f"route -4 {where} via 198.51.100.1 table 7\n") for where in ("198.51.100.0/24", "203.0.113.0/24"))
     assert network.superfluous(before, wanted) == before

@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from typing import Callable, List, NamedTuple, Optional
+from typing import Callable, List, NamedTuple, Optional, Sequence
 
 from ansible_collections.lvs.ipvs.plugins.module_utils._node import (
     _managers,
@@ -90,10 +90,11 @@ class Owner(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What there is to do. ``wanted``, ``leaving``, ``coming``: lines; ``changes``: of files; ``unit``: None where there is none to be;
-    ``keeps``: whether what the unit has put up stays up when it stops."""
+    """What there is to do. ``text``: of the file of lines; ``wanted``, ``leaving``, ``coming``: lines; ``changes``: of files;
+    ``unit``: None where there is none to be; ``extra``: Files; ``keeps``: whether what the unit has put up stays up when it stops."""
 
     owner: Owner
+    text: str
     wanted: List
     leaving: List
     coming: List
@@ -102,6 +103,7 @@ class Plan(NamedTuple):
     differences: List[str]
     before: str
     after: str
+    extra: Sequence[_own_files.File] = ()
     keeps: bool = False
 
 
@@ -162,7 +164,7 @@ def plan(owner, text, node, context, extra=(), released=""):
     now = [_network_lines.identity(line) for line in wanted if line.kind not in _network_lines.NO_STATE]
     shown = [change for change in changes if not change.found.path.startswith(owner.program + "/")]
     texts = [_shown(present, [change.found for change in shown]), _shown(now, [change.wanted for change in shown])]
-    return Plan(owner, wanted, leaving, coming, changes, unit, differences, *texts, keeps=bool(others))
+    return Plan(owner, text, wanted, leaving, coming, changes, unit, differences, *texts, extra, bool(others))
 
 
 def _summed(changes, folder):
@@ -186,8 +188,17 @@ def apply(todo, node, context, between: Callable = lambda: None, undo: Callable 
     """Carry out a Plan. ``between``: called when what goes is gone, and nothing has come yet. Raises IpvsError.
 
     ``undo``: called where the files could not be written; takes back what ``between`` did, and returns as a text what of it failed.
+
+    An address that moves is in both places for a moment, also in the file: whatever fails meanwhile, it is somewhere, and known.
     """
-    _raise(_network.down(todo.leaving, node), "did not go", todo.owner)
+    moving = _network.moving(todo.leaving, todo.coming)
+    if moving:
+        both = todo.text + "".join(line.text + "\n" for line in moving)
+        apply(plan(todo.owner, both, node, context, todo.extra), node, context, between, undo)
+        apply(plan(todo.owner, todo.text, node, context, todo.extra), node, context)
+        return
+    late = _network.in_the_way(todo.leaving, todo.coming)
+    _raise(_network.down([line for line in todo.leaving if line not in late], node), "did not go", todo.owner)
     stops = todo.unit and todo.unit.there and not todo.wanted
     if stops:
         if todo.keeps:
@@ -210,6 +221,7 @@ def apply(todo, node, context, between: Callable = lambda: None, undo: Callable 
         return
     if not todo.unit.enabled or any(change.found.path.endswith(".service") for change in todo.changes):
         _units.enable(todo.unit.name, context)
+    _raise(_network.down([line for line in todo.leaving if line in late], node), "did not go", todo.owner)
     if todo.leaving or todo.coming:
         _raise(_network.up(todo.wanted, node), "did not come up", todo.owner)
     if not todo.unit.active:

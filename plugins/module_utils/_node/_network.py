@@ -76,7 +76,7 @@ def withheld(lines, table, unset):
     for line in lines:
         if line.kind != "address":
             continue
-        address = spelled(line.words[0].split("/")[0])
+        address = _address(line)
         if unset:
             reasons[line] = "held back, because what has to be set before it failed"
         elif address in awaited and address not in found:
@@ -88,7 +88,7 @@ def withheld(lines, table, unset):
 
 def frames_for(line, node):
     """The frames that announce an address; none where the line does not ask for it, or the interface's neighbors resolve no addresses."""
-    address, interface = spelled(line.words[0].split("/")[0]), line.words[2]
+    address, interface = _address(line), line.words[2]
     mac = node.mac(interface) if line.words[3:] == ("announce",) else None
     if mac is None:
         return []
@@ -159,6 +159,37 @@ def superfluous(lines, wanted):
 def _destination(line):
     """Of a route: family, destination and table. Another gateway replaces it, and no packet is without a route meanwhile."""
     return (line.words[0], line.words[1], settings_of(line)["table"]) if line.kind == "route" else None
+
+
+def moving(leaving, coming):
+    """Those lines that go only after the ones that come: addresses that get another place, and the interfaces that hold them; pure."""
+    places = _places(coming)
+    found = {line for line in leaving if line.kind == "address" and _address(line) in places and not _excludes(line, places)}
+    holders = {line.words[2] for line in found}
+    return [line for line in leaving if line in found or (line.kind in ("dummy", "link") and line.words[0] in holders)]
+
+
+def in_the_way(leaving, coming):
+    """A set of those lines that go right before the ones that come: an interface has an IPv6 address with one prefix length only; pure."""
+    places = _places(coming)
+    return {line for line in leaving if line.kind == "address" and _excludes(line, places)}
+
+
+def _address(line):
+    return spelled(line.words[0].split("/")[0])
+
+
+def _places(lines):
+    """{address: interfaces} of the lines of kind address."""
+    found = {}
+    for line in lines:
+        if line.kind == "address":
+            found.setdefault(_address(line), set()).add(line.words[2])
+    return found
+
+
+def _excludes(line, places):
+    return ":" in line.words[0] and line.words[2] in places.get(_address(line), ())
 
 
 def main():

@@ -5,7 +5,10 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
+import threading
+import time
 
 import pytest
 
@@ -95,6 +98,32 @@ def test_addresses_that_are_no_longer_listed_go_and_those_of_others_stay(node):
     done = twice(addresses=[])
     assert (done["removed"], done["addresses"]) == (["203.0.113.80/32 dev up0", "203.0.113.82/32 dev up1"], [])
     assert have() == OWN | {"203.0.113.99/32"} and there() == []
+
+
+@pytest.mark.parametrize("to", [{"interface": "up1"}, {"prefix_length": 25, "interface": "up0"}])
+def test_an_address_that_moves_is_never_away(node, to):
+    run_module("ipvs_addresses", addresses=["203.0.113.80"], interface="up0", wait_for_service=False, **QUIET)
+    away, looks, over = [], [], threading.Event()
+
+    def look():
+        while not over.is_set():
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+                try:
+                    probe.bind(("203.0.113.80", 0))
+                except OSError as error:
+                    away.append(error)
+            looks.append(time.monotonic())
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        run_module("ipvs_addresses", addresses=[dict(to, address="203.0.113.80")], wait_for_service=False, **QUIET)
+    finally:
+        over.set()
+        thread.join()
+    assert away == [] and len(looks) > 50
+    assert [have(name) - OWN for name in ("up0", "up1") if name != to["interface"]] == [set()]
+    assert have(to["interface"]) - OWN == {f"203.0.113.80/{to.get('prefix_length', 32)}"}
 
 
 def test_an_address_that_somebody_took_away_comes_back(node):
