@@ -29,6 +29,7 @@ options:
       router_id:
         description:
           - The virtual router ID, from V(1) to V(255), the same on all directors, and no one else's on the network. If omitted, V(51).
+          - Change it on all directors in one run, because directors with different IDs all take the addresses.
         type: int
       peers:
         description: The addresses of the other directors. If omitted, adverts are sent by multicast.

@@ -24,6 +24,9 @@ VIPS = ["203.0.113.90", "2001:db8::90"]
 FAILOVER = {"source_address": "198.51.100.201", "peers": ["198.51.100.202"], "priority": 100, "advert_interval": 0.5, "addresses": VIPS}
 
 
+BACK = {"back_interface": "back0", "back_peers": ["198.51.100.204"], "gateways": ["203.0.113.99"]}
+
+
 @pytest.fixture
 def front(ipvs):
     """up0, which has the addresses."""
@@ -82,6 +85,19 @@ def test_they_are_never_gone(director, front):
     with watched() as gone:
         director.manage(state="absent", keep_addresses=VIPS)
     assert gone == [] and holders() == ON_THE_FRONT
+
+
+@pytest.mark.parametrize("change", [{"router_id": 52}, BACK, {"priority": 99}])
+def test_an_instance_that_begins_anew(director, front, change):
+    """keepalived takes up a configuration without a pause only for the instances that it had."""
+    for words in ("link add back0 type dummy", "link set back0 up", "address add 198.51.100.203/32 dev back0"):
+        run_command(["ip", *words.split()])
+    director.start(web(), failover=FAILOVER)
+    eventually(lambda: holders() == ON_THE_FRONT)
+    with watched() as gone:
+        director.manage(web(), failover={**FAILOVER, **change})
+    assert gone == [] and holders() == ON_THE_FRONT
+    assert run_module("ipvs_keepalived_info")["master"] is True
 
 
 def test_the_way_back_of_a_failure(director, front):

@@ -238,20 +238,32 @@ def test_nothing_to_hold(monkeypatch):
 OURS = {"203.0.113.80", "198.51.100.1"}
 
 
+def running(*instances):
+    """[Instance], each of which is given by its interface and its virtual router ID."""
+    return [_state.Instance("x", "master", 0, interface, router_id, 100, 100, None, 0, ()) for interface, router_id in instances]
+
+
+BOTH = running(("eth0", 51), ("eth1", 51))
+
+
 @pytest.mark.parametrize(
-    ("failover", "takes_part", "processes", "booted", "held"),
+    ("failover", "instances", "processes", "booted", "held"),
     [
-        (FAILOVER, False, PROCESSES, False, OURS),
-        (FAILOVER, False, None, True, OURS),
-        (FAILOVER, False, None, False, set()),
-        (FAILOVER, True, PROCESSES, True, set()),
-        (None, True, PROCESSES, True, {"203.0.113.9"}),
-        (None, False, PROCESSES, True, set()),
+        (FAILOVER, [], PROCESSES, False, OURS),
+        (FAILOVER, [], None, True, OURS),
+        (FAILOVER, [], None, False, set()),
+        (FAILOVER, BOTH, PROCESSES, True, set()),
+        (FAILOVER, running(("eth0", 52), ("eth1", 52)), PROCESSES, True, OURS),
+        (FAILOVER, running(("eth1", 51)), PROCESSES, True, OURS),
+        (FAILOVER, [*BOTH, *running(("eth2", 51))], PROCESSES, True, OURS),
+        (None, BOTH, PROCESSES, True, {"203.0.113.9"}),
+        (None, [], PROCESSES, True, set()),
     ],
-    ids=["begins", "keepalived starts", "image build", "goes on", "ends", "never was"],
+    ids=["begins", "keepalived starts", "image build", "goes on", "another ID", "another interface", "one side less", "ends", "never was"],
 )
-def test_which_addresses_the_node_holds(monkeypatch, failover, takes_part, processes, booted, held):
+def test_which_addresses_the_node_holds(monkeypatch, failover, instances, processes, booted, held):
     """While VRRP goes on they are its own: on lo they would answer on a backup, too."""
-    monkeypatch.setattr(_election, "takes_part", lambda processes: takes_part)
+    monkeypatch.setattr(_daemon, "vrrp_data", lambda processes: "")
+    monkeypatch.setattr(_state, "instances", lambda data: instances)
     monkeypatch.setattr(_units, "running", lambda: booted)
     assert _use._held_addresses(_use.Desired("x", {}, failover, "u", frozenset({"203.0.113.9"})), processes) == held

@@ -49,6 +49,12 @@ def takes_part(processes):
     return bool(processes and processes.vrrp) and bool(_state.instances(_daemon.vrrp_data(processes)))
 
 
+def begins_anew(failover, processes):
+    """Whether an instance of processes, which take part, is not one of the Failover: it ends, and another has to become master first."""
+    found = {(each.interface, each.router_id) for each in _state.instances(_daemon.vrrp_data(processes))}
+    return found != {(each.interface, each.router_id) for each in failover.instances}
+
+
 def is_faulty(processes):
     """Whether an instance of processes, which may be None, is in a fault."""
     return bool(processes and processes.vrrp) and any(each.state == "fault" for each in _state.instances(_daemon.vrrp_data(processes)))

@@ -82,11 +82,12 @@ def carry_out(desired, work, context):
 
 
 def _held_addresses(desired, processes):
-    """Those that stay while VRRP begins or ends, a set."""
+    """Those that stay while VRRP begins or ends, a set. With another virtual router ID or interface it begins anew."""
     runs = _election.takes_part(processes)
-    if desired.vrrp and not runs and (processes or _units.running()):
-        return {place.address for place in _election.places(desired.failover)}
-    return set(desired.kept) if runs and not desired.vrrp else set()
+    if not desired.vrrp:
+        return set(desired.kept) if runs else set()
+    begins = _election.begins_anew(desired.failover, processes) if runs else processes or _units.running()
+    return {place.address for place in _election.places(desired.failover)} if begins else set()
 
 
 def _work(desired, work, held, context):
