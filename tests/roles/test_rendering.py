@@ -62,6 +62,24 @@ def test_packages(rendered, name):
     }
 
 
+MASQUERADING = {
+    "text_false": ("False", False), "text_no": ("no", False), "false": (False, False), "nobody": ([], False),
+    "text_true": ("true", True), "true": (True, True), "networks": (["198.51.100.0/24"], True),
+}  # fmt: skip
+
+
+def test_masquerading_is_asked_for_as_the_module_takes_it(tmp_path):
+    """The kernel settings that it needs are the role's. An inventory in INI form gives a text."""
+    hosts = {name: {"director_snat": value} for name, (value, _wanted) in MASQUERADING.items()}
+    write = {"copy": {"dest": f"{tmp_path}/{{{{ inventory_hostname }}}}.json", "content": "{{ __director_masquerading }}", "mode": "0600"}}
+    role = {"hosts": "all", "connection": "local", "gather_facts": False, "vars_files": [str(ROOT / "roles/director/vars/main.yml")], "tasks": [write]}
+    (tmp_path / "inventory.json").write_text(json.dumps({"all": {"hosts": hosts, "vars": {"ansible_python_interpreter": "/usr/bin/python3"}}}))
+    (tmp_path / "play.json").write_text(json.dumps([role]))
+    ansible("ansible-playbook", "-i", tmp_path / "inventory.json", tmp_path / "play.json", home=tmp_path)
+    found = {name: (tmp_path / f"{name}.json").read_text().lower() for name in hosts}
+    assert found == {name: str(wanted).lower() for name, (_value, wanted) in MASQUERADING.items()}
+
+
 @pytest.mark.parametrize("role", ["director", "real_server"])
 def test_vars_files_define_the_same(role):
     files = [path for path in (ROOT / f"roles/{role}/vars").glob("*.yml") if path.name != "main.yml"]
