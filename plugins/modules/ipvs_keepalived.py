@@ -100,8 +100,9 @@ notes:
     the table before the addresses leave the node. When keepalived has ended, the unit removes the addresses that VRRP moves and ends the sync
     daemons. Then, if keepalived was stopped, it removes the services from the table. If keepalived failed, it sets the weight of their servers to
     0. Open connections continue, and the next keepalived restores the weight of each server that passes its check. A keepalived that is already
-    running uses the option from its next start. The unit needs C(ipvsadm), and the rules in C(/var/lib/ipvs-director/keepalived-stopped.rules) and
-    C(/var/lib/ipvs-director/keepalived-failed.rules).
+    running uses the option from its next start. The option is added to the command line of the unit and of an administrator's own drop-ins, as
+    they are when the task runs. After you have changed them, run it again. The unit needs C(ipvsadm), and the rules in
+    C(/var/lib/ipvs-director/keepalived-stopped.rules) and C(/var/lib/ipvs-director/keepalived-failed.rules).
   - keepalived 2.2.7 and 2.3.3 are tested. Versions before 2.2.7 are refused.
 extends_documentation_fragment:
   - lvs.ipvs.attributes

@@ -220,11 +220,11 @@ def drains():
 def node():
     """Nothing of keepalived's on it yet; of the lab's kernel, of which nothing gets out."""
     shutil.rmtree(DRAIN, ignore_errors=True)
-    ADDITION.unlink(missing_ok=True)
+    shutil.rmtree(ADDITION.parent, ignore_errors=True)
     subprocess.run(["systemctl", "disable", "keepalived.service"], check=True, capture_output=True)
     yield
     shutil.rmtree(DRAIN, ignore_errors=True)
-    ADDITION.unlink(missing_ok=True)
+    shutil.rmtree(ADDITION.parent, ignore_errors=True)
 
 
 @pytest.fixture

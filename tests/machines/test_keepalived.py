@@ -11,6 +11,7 @@ from tests.machines.keepalived import ADDRESSES, SERVE, Director, load, machines
 from tests.support import eventually
 
 ADDRESS = "203.0.113.203"  # moves by VRRP
+OVERRIDE = Path("/etc/systemd/system/keepalived.service.d/override.conf")
 FOR_GOOD = Path("/run/systemd/system/keepalived.service.d/zz-test.conf")
 
 
@@ -31,12 +32,16 @@ def kill(director):
 
 
 def test_keepalived(lab, director, tmp_path):
+    own = "/usr/sbin/keepalived --dont-fork --log-facility=3"  # an administrator's
+    director.say(f"mkdir -p {OVERRIDE.parent}; printf '[Service]\\nExecStart=\\nExecStart={own}\\nRestart=always\\n' >{OVERRIDE}")
     director.run("ipvs_table", services=services(*ADDRESSES))
     with load(lab, tmp_path) as count:
         done = director.manage(services=services(*ADDRESSES))
     assert "keepalived does not run" in done["differences"] and (count["failed"], count["done"] > 50) == (0, True)
     assert director.say("systemctl is-active keepalived; systemctl is-enabled keepalived") == "active\nenabled\n"
     assert sorted(director.weights()) == [(address, 1) for address in ADDRESSES]
+    assert f"{own} --dont-release-ipvs ;" in director.say("systemctl show --property ExecStart keepalived")
+    assert director.say("systemctl show --property Restart keepalived") == "Restart=always\n"
 
     # a server that fails, and comes back
     lab.ssh("rs1", "systemctl stop web", check=True)
@@ -84,4 +89,4 @@ def test_keepalived(lab, director, tmp_path):
     assert count["failed"] == 0 and sorted(director.weights()) == [(address, 1) for address in ADDRESSES]
     assert director.say("systemctl is-active keepalived || true; systemctl is-enabled keepalived || true") == "inactive\ndisabled\n"
     assert ADDRESS not in director.say("ip address show dev spare0")
-    assert director.say("ls -A /var/lib/ipvs-director/drain /etc/systemd/system/keepalived.service.d").count("conf") == 0
+    assert director.say(f"ls -A {OVERRIDE.parent}; ls -A /var/lib/ipvs-director/drain") == OVERRIDE.name + "\n"

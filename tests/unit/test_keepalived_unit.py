@@ -7,6 +7,8 @@ import re
 
 import pytest
 
+from ansible_collections.lvs.ipvs.plugins.module_utils._node import _units
+
 from .keepalived_node import FAILOVER, FIRST, SECOND, SORRY, Node, services
 
 
@@ -28,6 +30,36 @@ def test_the_addition_to_the_unit(node):
     assert "ip address" not in node.addition.read_text() and "--stop-daemon" not in node.addition.read_text()
 
 
+def started(node):
+    """What the addition that comes last says."""
+    assert "ExecStart=" not in node.addition.read_text()
+    last = node.addition.with_name("zz-ipvs-director.conf")
+    return re.findall("(?m)^ExecStart=(.*)$", last.read_text().partition("[Service]\n")[2]) if last.exists() else []
+
+
+def test_an_administrators_own_command_line_is_completed(node):
+    """Of additions with one name that in the first folder counts, and of the others the last one."""
+    for path, start in (
+        ("lib/keepalived.service", "/sbin/keepalived"),
+        ("lib/keepalived.service.d/override.conf", "/sbin/keepalived -X"),
+        ("lib/keepalived.service.d/20-a.conf", "/sbin/keepalived -Y"),
+        ("etc/keepalived.service.d/override.conf", "\nExecStart=/sbin/keepalived -D"),
+        ("etc/keepalived.service.d/other.txt", "/sbin/keepalived -Z"),
+    ):
+        (node.root / path).parent.mkdir(parents=True, exist_ok=True)
+        (node.root / path).write_text(f"[Service]\nExecStart={start}\n")
+    node.monkeypatch.setattr(_units, "addition", lambda unit: str(node.root / f"etc/{unit}.d/ipvs-director.conf"))
+    node.addition = node.root / "etc/keepalived.service.d/ipvs-director.conf"
+    for _time in range(2):
+        node.manage(services=services(FIRST))
+        assert started(node) == ["", "/sbin/keepalived -D --dont-release-ipvs"]
+    (node.root / "etc/keepalived.service.d/override.conf").unlink()
+    node.manage(services=services(FIRST))
+    assert started(node) == ["", "/sbin/keepalived -X --dont-release-ipvs"]
+    node.manage(state="absent")
+    assert sorted(path.name for path in node.addition.parent.iterdir()) == ["other.txt"]
+
+
 @pytest.mark.parametrize("unit, start", [
     ("ExecStart=/usr/sbin/keepalived --dont-fork $DAEMON_ARGS\n", "/usr/sbin/keepalived --dont-fork $DAEMON_ARGS --dont-release-ipvs"),
     ("ExecStart=/bin/false\nExecStart=/sbin/keepalived \\\n -n\nType=notify\n", "/sbin/keepalived   -n --dont-release-ipvs"),
@@ -40,16 +72,16 @@ def test_how_the_unit_starts_keepalived(node, unit, start):
     if unit:
         (node.root / "lib/keepalived.service").write_text("[Service]\n" + unit)
     node.manage(services=services(FIRST))
-    assert re.findall("(?m)^ExecStart=(.*)$", node.addition.read_text()) == ([] if start is None else ["", start])
+    assert started(node) == ([] if start is None else ["", start])
     # the administrator's unit stands before the distribution's
     (node.root / "etc").mkdir()
     (node.root / "etc/keepalived.service").write_text("[Service]\nExecStart=/opt/keepalived -n\n")
     node.manage(services=services(FIRST))
-    assert "\nExecStart=/opt/keepalived -n --dont-release-ipvs\n" in node.addition.read_text()
+    assert started(node) == ["", "/opt/keepalived -n --dont-release-ipvs"]
     # a table that is not keepalived's is none of its business
     node.processes = None
     node.manage(services=services(FIRST), checks=False, failover=FAILOVER)
-    assert "ExecStart=" not in node.addition.read_text() and "--restore" not in node.addition.read_text()
+    assert started(node) == [] and "--restore" not in node.addition.read_text()
     assert not (node.root / "stopped.rules").exists() and not (node.root / "failed.rules").exists()
 
 

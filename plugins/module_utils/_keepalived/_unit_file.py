@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 
@@ -28,6 +29,7 @@ RestartSec=1
 """
 _KEEP = """\
 # keepalived would remove its services before its addresses have gone.
+[Service]
 ExecStart=
 ExecStart=%s
 """
@@ -51,9 +53,6 @@ def files(unit, failover, table, pools):
     The processes of keepalived remove their addresses when they end. Those that are killed cannot.
     """
     text = _configuration.HEADER + _RESTART
-    start = _start(unit)
-    if table and start:
-        text += _KEEP % (start if _KEEP_TABLE in start.split() else "%s %s" % (start, _KEEP_TABLE))
     places = [place for instance in failover.instances for place in instance.places + instance.other_places] if failover else []
     if places:
         text += _RELEASE
@@ -63,19 +62,30 @@ def files(unit, failover, table, pools):
         text += _END_SYNC
     if table:
         text += _END_TABLE % (_ending.STOPPED, _ending.FAILED)
-    return [_own_files.File(_units.addition(unit), text)] + _ending.files(table, pools)
+    start = _start(unit) if table else None
+    if start:
+        start = _configuration.HEADER + _KEEP % (start if _KEEP_TABLE in start.split() else "%s %s" % (start, _KEEP_TABLE))
+    return [_own_files.File(_units.addition(unit), text), _own_files.File(_last_addition(unit), start)] + _ending.files(table, pools)
 
 
 def no_files(unit):
     """The same Files for a unit that is left to the distribution."""
-    return [_own_files.File(_units.addition(unit), None)] + _ending.files({}, {})
+    return [_own_files.File(path, None) for path in (_units.addition(unit), _last_addition(unit))] + _ending.files({}, {})
+
+
+def _last_addition(unit):
+    """The path of what comes after an administrator's own additions: the command line, which completes theirs. In all else they have the last word."""
+    return os.path.join(os.path.dirname(_units.addition(unit)), "zz-" + os.path.basename(_units.addition(unit)))
 
 
 def _start(unit):
-    """The command line by which the distribution starts keepalived; None where there is no such unit."""
-    for folder in _FOLDERS:
-        text = _own_files.read(os.path.join(folder, unit)).text
-        if text is not None:
-            found = _START.findall(text.replace("\\\n", " "))
-            return found[-1].strip() if found else None
-    return None
+    """The command line by which the distribution, or the administrator, starts keepalived; None where there is no such unit."""
+    paths = [path for path in (os.path.join(folder, unit) for folder in _FOLDERS) if os.path.exists(path)][:1]
+    additions = {}
+    for folder in reversed(_FOLDERS):  # of those with one name the first folder's counts
+        for path in glob.glob(os.path.join(glob.escape(folder), unit + ".d", "*.conf")):
+            additions[os.path.basename(path)] = path
+    additions.pop(os.path.basename(_last_addition(unit)), None)
+    paths += [additions[name] for name in sorted(additions)]
+    found = [start for path in paths for start in _START.findall((_own_files.read(path).text or "").replace("\\\n", " "))]
+    return found[-1].strip() if found else None
