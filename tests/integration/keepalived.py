@@ -66,6 +66,11 @@ class Keepalived:
         return {int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
 
 
+def additions():
+    """The names of the files that are added to the unit."""
+    return sorted(path.name for path in ADDITION.parent.glob("*"))
+
+
 def web(addresses=ADDRESSES[:2], weight=5, **options):
     """A list of one service with these servers."""
     servers = [{"address": address, "forward_method": "nat", "weight": weight, "upper_threshold": 0, **options} for address in addresses]
@@ -92,7 +97,7 @@ class Director:
     def state(self):
         processes = run_module("ipvs_keepalived_info")["processes"]
         drains = sorted(os.listdir(DRAIN)) if DRAIN.exists() else []
-        return self.path.read_text() if self.path.exists() else None, ADDITION.exists(), drains, self.ipvs.saved(), processes
+        return self.path.read_text() if self.path.exists() else None, additions(), drains, self.ipvs.saved(), processes
 
     def start(self, services, **options):
         """Have keepalived work by this list, over a table that is equal to it."""

@@ -16,7 +16,7 @@ import pytest
 
 from tests.support import eventually
 
-from .keepalived import ADDITION, ADDRESSES, DRAIN, run_command, web
+from .keepalived import ADDITION, ADDRESSES, DRAIN, additions, run_command, web
 from .modules import run_module
 
 pytestmark = pytest.mark.once
@@ -27,13 +27,14 @@ FAILOVER = {"source_address": "198.51.100.201", "peers": ["198.51.100.202"], "pr
 
 
 class Unit:
-    """The unit of keepalived, with what the module has added to it."""
+    """The unit of keepalived, with what the module has added to it in two files."""
 
     def __init__(self, director):
         self.director, self.keepalived = director, director.keepalived
 
     def _lines(self, key):
-        return [line.partition("=")[2] for line in ADDITION.read_text().splitlines() if line.startswith(key + "=")]
+        lines = [line for name in additions() for line in (ADDITION.parent / name).read_text().splitlines()]
+        return [line.partition("=")[2] for line in lines if line.startswith(key + "=")]
 
     def start(self):
         line = (self._lines("ExecStart") or [DISTRIBUTION])[-1]
