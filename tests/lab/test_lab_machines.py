@@ -54,7 +54,7 @@ for _ in range(4):
 
 FRAMES = """
 import socket, sys
-wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW); wire.bind(("eth0", 0x88B5)); wire.settimeout(3)
+wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW); wire.bind(("eth0", 0x88B5)); wire.settimeout(3 if sys.argv[1] == "send" else 60)
 if sys.argv[1] == "send":
     wire.send(b"\\xff" * 6 + wire.getsockname()[4] + b"\\x88\\xb5" + sys.argv[2].encode().ljust(50))
 else:
