@@ -86,6 +86,7 @@ def test_keepalived(lab, director, tmp_path):
     # back to the table without checks
     with load(lab, tmp_path) as count:
         director.manage(state="absent")
+    assert director.say("systemctl show --property NRestarts keepalived") == "NRestarts=0\n", "an administrator's Restart=always starts it no more"
     assert count["failed"] == 0 and sorted(director.weights()) == [(address, 1) for address in ADDRESSES]
     assert director.say("systemctl is-active keepalived || true; systemctl is-enabled keepalived || true") == "inactive\ndisabled\n"
     assert ADDRESS not in director.say("ip address show dev spare0")

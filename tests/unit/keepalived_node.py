@@ -107,7 +107,8 @@ class Node:
         self.loaded = name
         return self.processes
 
-    def _end(self, processes):
+    def _end(self, processes, announce):
+        announce()
         self.done.append("end")
         self.processes = None
 
@@ -133,7 +134,7 @@ class Node:
             if self.fault:
                 return 1, "", "failed"
             self.processes, self.loaded = PROCESSES, self.named()
-        if words[1] == "stop":
+        if words[1] == "stop" and "--no-block" not in words:
             self.processes = None
         return 0, "", ""
 

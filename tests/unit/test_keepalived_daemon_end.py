@@ -55,7 +55,19 @@ class TestEnd:
 
     def test_without_a_checker_nothing_is_killed(self, machine, signals):
         _daemon.end(self.ALL._replace(checker=None))
-        assert signals == [(10, signal.SIGTERM), (10, signal.SIGCONT)]
+        assert signals == [(10, signal.SIGSTOP), (10, signal.SIGTERM), (10, signal.SIGCONT)]
+
+    def test_its_end_is_announced_before_it_comes(self, machine, signals):
+        _daemon.end(self.ALL, lambda: signals.append("announced"))
+        assert signals[-3:] == [(10, signal.SIGTERM), "announced", (10, signal.SIGCONT)]
+
+    def test_it_is_not_left_stopped_where_that_fails(self, machine, signals):
+        def fail():
+            raise IpvsError("no")
+
+        with pytest.raises(IpvsError, match="^no$"):
+            _daemon.end(self.ALL, fail)
+        assert signals[-1] == (10, signal.SIGCONT)
 
     def test_the_checker_is_killed_only_once_the_parent_has_stopped(self, machine, signals, monkeypatch):
         machine.on_signal[10] = lambda number: signals.append((10, number))

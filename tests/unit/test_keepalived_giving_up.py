@@ -16,6 +16,9 @@ from ansible_collections.lvs.ipvs.plugins.module_utils._task._errors import Ipvs
 
 from .keepalived_node import FAILOVER, FIRST, PROCESSES, SECOND, WEB, Node, services
 
+STOPPED = "systemctl stop keepalived.service"
+ENDED = ["systemctl stop --no-block keepalived.service", "end", STOPPED]  # its Restart= is an administrator's
+
 
 @pytest.fixture
 def node(tmp_path, monkeypatch):
@@ -28,7 +31,7 @@ def test_giving_up(node):
     (node.folder / "198.51.100.77").write_text("-100000\n")  # not listed: it may be again, and it stays drained
     foretold = node.manage(check=True, state="absent")
     done = node.manage(state="absent")
-    assert done == foretold and node.done == ["systemctl disable keepalived.service", "systemctl daemon-reload", "end"]
+    assert done == foretold and node.done == ["systemctl disable keepalived.service", "systemctl daemon-reload", *ENDED]
     assert {f"{node.folder}/{FIRST} drains a server of keepalived's", "keepalived.service is enabled", "keepalived runs"} <= {*done.values["differences"]}
     assert sorted(node.files()) == ["drain/198.51.100.77", "drained.json"] and not node.enabled
     recorded = {"service_address": WEB["address"], "service_port": 80, "service_protocol": "tcp", "address": FIRST, "port": 80, "weight": 1}
@@ -95,7 +98,7 @@ def test_giving_up_vrrp(node):
     for kept, text in (([], "1\n"), (["203.0.113.80"], None)):
         node.manage(services=services(FIRST), failover={**FAILOVER, "handover_file": str(file)})
         seen = []
-        node.monkeypatch.setattr(_daemon, "end", lambda processes, seen=seen: (seen.append(file.read_text() if file.exists() else None), node._end(processes)))
+        node.monkeypatch.setattr(_daemon, "end", lambda *words, seen=seen: (seen.append(file.read_text() if file.exists() else None), node._end(*words)))
         node.manage(state="absent", keep_addresses=kept)
         assert seen == [text] and not file.exists() and not node.path.exists()
 
@@ -177,8 +180,22 @@ def test_where_ipvs_is_not_loaded_nothing_loads_it(node, monkeypatch):
     assert node.manage(state="absent").changed
 
 
-def hangs(processes):
+def hangs(_processes, _announce):
     raise IpvsError("keepalived (process 10) has not ended within 30 seconds")
+
+
+def test_one_that_systemd_is_about_to_start_again_is_stopped(node):
+    node.starts(services=services(FIRST))
+    node.processes = None
+    node.manage(state="absent")
+    assert node.done[-1] == STOPPED
+
+
+def test_one_without_a_unit(node, monkeypatch):
+    node.starts(services=services(FIRST))
+    monkeypatch.setattr(_use_task._units, "state", lambda name, context: _use._units.Unit(name, False, False, False))
+    node.manage(state="absent")
+    assert node.done == ["systemctl daemon-reload", "end"]
 
 
 def test_a_keepalived_that_has_not_ended_is_ended_by_the_next_run(node, monkeypatch):
@@ -193,14 +210,14 @@ def test_a_keepalived_that_has_not_ended_is_ended_by_the_next_run(node, monkeypa
     assert not node.addition.exists() and not node.enabled, "nothing starts it again"
     foretold = node.manage(check=True, state="absent")
     assert foretold.values["differences"][0] == f"{node.path} is there and is no longer needed" and "keepalived runs" in foretold.values["differences"]
-    assert node.manage(state="absent") == foretold and node.done == ["end"] and sorted(node.files()) == ["drained.json"]
+    assert node.manage(state="absent") == foretold and node.done == ENDED and sorted(node.files()) == ["drained.json"]
     assert not node.manage(state="absent").changed
 
 
 def test_the_configuration_is_there_until_keepalived_has_ended(node, monkeypatch):
     node.starts(services=services(FIRST))
     seen = []
-    monkeypatch.setattr(_daemon, "end", lambda processes: seen.append((node.path.exists(), node.addition.exists())))
+    monkeypatch.setattr(_daemon, "end", lambda *_words: seen.append((node.path.exists(), node.addition.exists())))
     node.manage(state="absent")
     assert seen == [(True, False)] and not node.path.exists()
 
@@ -225,7 +242,7 @@ def test_a_service_that_could_not_be_deleted_is_deleted_by_the_next_run(node, mo
             node.manage(services=listed, state="absent")
     node.manage(services=listed, state="absent")
     assert {ident.port for ident in node.kernel.table} == {80} and weights(node) == {FIRST: 0, SECOND: 0}
-    assert node.done == [] and not node.path.exists()
+    assert node.done == [STOPPED] and not node.path.exists()
 
 
 def test_without_a_configuration_the_kernel_is_not_asked(node, monkeypatch):

@@ -62,7 +62,7 @@ def test_what_is_known_of_a_unit(enabled, there, comes):
 def test_in_an_image_nothing_is_active_and_nothing_is_asked_of_what_does_not_run():
     systemctl = Systemctl({"is-enabled": (0, "enabled\n", "")})
     assert _units.state("x.service", systemctl.context) == ("x.service", True, True, False)
-    for do in (_units.start, _units.halt):
+    for do in (_units.start, _units.halt, _units.announce_halt):
         do("x.service", systemctl.context)
     _units.reload_manager(systemctl.context)
     assert systemctl.done == ["is-enabled x.service"]
@@ -81,7 +81,7 @@ def test_a_masked_unit(masked):
 @pytest.mark.usefixtures("booted")
 def test_what_is_done_with_a_unit():
     systemctl = Systemctl()
-    for do in (_units.enable, _units.start, _units.stop, _units.restart, _units.disable, _units.halt):
+    for do in (_units.enable, _units.start, _units.stop, _units.restart, _units.disable, _units.halt, _units.announce_halt):
         do("x.service", systemctl.context)
     assert systemctl.done == [
         "daemon-reload",
@@ -92,6 +92,7 @@ def test_what_is_done_with_a_unit():
         "restart x.service",
         "disable x.service",
         "stop x.service",
+        "stop --no-block x.service",
     ]
 
 

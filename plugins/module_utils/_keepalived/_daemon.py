@@ -12,6 +12,7 @@ Sources: keepalived(8); runs of 2.2.7 and 2.3.3.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -157,22 +158,24 @@ def works_by(processes):
     return {_state.router_id(text) for text in texts}
 
 
-def end(processes):
+def end(processes, announce=lambda: None):
     """Have a keepalived end and leave the table as it is. Raises IpvsError where it does not end.
 
-    A checker that ends by itself removes its services, so it is killed, while the parent, which would start it again, is stopped. Of the
-    signals that wait for the parent it takes the one to end before the one about its child. VRRP hands its addresses over as always.
+    ``announce``: is called before it ends, and tells whoever would start it again. Until then its parent is stopped: a checker that ends by
+    itself removes its services, so it is killed, and the parent would start another. Of the signals that wait for the parent it takes the one
+    to end before the one about its child. VRRP hands its addresses over as always.
     """
-    try:
-        if processes.checker:
-            os.kill(processes.parent, signal.SIGSTOP)
+    with contextlib.suppress(ProcessLookupError):  # it has ended by itself
+        os.kill(processes.parent, signal.SIGSTOP)
+        try:
             _await(lambda: _status(processes.parent) in ("T", None), processes)
-            os.kill(processes.checker, signal.SIGKILL)
-            _await(lambda: _status(processes.checker) in ("Z", None), processes)
-        os.kill(processes.parent, signal.SIGTERM)
-        os.kill(processes.parent, signal.SIGCONT)
-    except ProcessLookupError:  # it has ended by itself
-        pass
+            if processes.checker:
+                os.kill(processes.checker, signal.SIGKILL)
+                _await(lambda: _status(processes.checker) in ("Z", None), processes)
+            os.kill(processes.parent, signal.SIGTERM)
+            announce()
+        finally:
+            os.kill(processes.parent, signal.SIGCONT)
     _await(lambda: all(_status(pid) in ("Z", None) for pid in processes if pid), processes)
 
 

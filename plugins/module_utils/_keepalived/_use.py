@@ -263,20 +263,22 @@ def _bring_back(desired, work, started, context):
 def give_up(text, changes, drain_files, processes, unit, kept, context):
     """Have keepalived end, and no boot start it. The table stays as it is, and so does the configuration. Raises IpvsError.
 
-    ``text``: of the configuration, or None; ``changes``: of the other files; ``unit``: what is to be disabled, or None; ``kept``: addresses that
-    stay on this node. Without them another director takes over first.
+    ``text``: of the configuration, or None; ``changes``: of the other files; ``unit``: the _units.Unit, None where the keepalived is not ours;
+    ``kept``: addresses that stay on this node. Without them another director takes over first.
     """
-    if unit:
-        _units.disable(unit, context)
+    if unit and unit.enabled:
+        _units.disable(unit.name, context)
     handover_file = _election.handover_file(text)
     if handover_file and processes and processes.vrrp and not kept:
         _election.hand_over(handover_file, processes)
-    _own_files.write(changes, context)  # a unit without our addition is not started again
+    _own_files.write(changes, context)
     if any(change.wanted.path.startswith(_units.FOLDER) for change in changes):
         _units.reload_manager(context)
     if processes:
         with _held.Held(kept if _election.takes_part(processes) else ()):
-            _daemon.end(processes)
+            _daemon.end(processes, lambda: _units.announce_halt(unit.name, context) if unit.there else None)
+    if unit and unit.there:
+        _units.halt(unit.name, context)  # an administrator's Restart= may be about to start it again
     if handover_file:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(handover_file)

@@ -189,7 +189,7 @@ def _absent(path, services, unit, kept, context):
     changes = configuration + additions
     ours = found.text is not None
     processes = _daemon.find(None, context) if ours else None
-    disable = ours and _units.state(unit, context).enabled
+    state = _units.state(unit, context) if ours else None
     unused = _drain_files.unused(())
     asked = {address for address, each in _drain_files.read().items() if each.since is not None} if ours else set()
     gone, weights = _unchecked.remains(found.text or "", listed)
@@ -197,7 +197,7 @@ def _absent(path, services, unit, kept, context):
     drained = sorted({place.server.address for place in recorded})  # the file of a server that is not listed stays
     differences = _own_files.differences(changes) + ["%s drains nobody" % each for each in unused]
     differences += ["%s drains a server of keepalived's" % _drain_files.path(each) for each in drained]
-    differences += ["%s is enabled" % unit] if disable else []
+    differences += ["%s is enabled" % unit] if state and state.enabled else []
     differences += ["keepalived runs"] if processes else []
     # It is the addition to the unit that takes the weights. Where it is gone, a former run has ended keepalived, and not come to its own end.
     failed = ours and not processes and any(change.wanted.path == _units.addition(unit) for change in additions)
@@ -208,7 +208,7 @@ def _absent(path, services, unit, kept, context):
         with record.locked() if drained else contextlib.nullcontext():
             if drained:
                 record.write({**record.read(), **recorded})
-            _use.give_up(found.text, additions, unused, processes, unit if disable else None, kept, context)
+            _use.give_up(found.text, additions, unused, processes, state, kept, context)
             _drain_files.forget(drained)
         _delete(gone, context, check_mode=False)
         _own_files.write(configuration, context)  # last: it says to a run after one that failed that the rest is ours

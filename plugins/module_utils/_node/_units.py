@@ -80,6 +80,12 @@ def halt(name, context):
         _systemctl(["stop", name], context, journal=name)
 
 
+def announce_halt(name, context):
+    """Have systemd take its end, which comes, for one that was asked for, after which no Restart= starts it again."""
+    if running():
+        _systemctl(["stop", "--no-block", name], context)
+
+
 def stop(name, context):
     """Stop it, and have no boot start it."""
     halt(name, context)
