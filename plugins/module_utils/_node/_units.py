@@ -81,7 +81,7 @@ def halt(name, context):
 
 
 def announce_halt(name, context):
-    """Have systemd take its end, which comes, for one that was asked for, after which no Restart= starts it again."""
+    """Tell systemd that its process is about to end, as if somebody had stopped it: no Restart= starts it again then."""
     if running():
         _systemctl(["stop", "--no-block", name], context)
 
