@@ -235,5 +235,15 @@ def test_checks_that_have_all_had_a_result_are_not_waited_for(node, monkeypatch)
     assert _use._wait_for_checks(None) == 0
 
 
-def test_a_keepalived_that_does_not_come_is_not_waited_for_for_ever(node):
-    assert not _use._comes_to(lambda processes: True, None)
+def test_a_keepalived_that_does_not_come_is_not_waited_for_for_ever(node, monkeypatch):
+    pauses, pause = [], _daemon.Wait.pause
+    monkeypatch.setattr(_daemon.Wait, "pause", lambda wait: (pauses.append(1), pause(wait)))
+    assert not _use._comes_to(lambda processes: True, None) and pauses
+
+
+@pytest.mark.parametrize("number", [100, 101])
+def test_of_very_many_services_the_whole_table_is_read(node, number):
+    asked = []
+    table = dict.fromkeys(range(number))
+    node.kernel.read = lambda idents: asked.append(idents) or {}
+    assert _use._settled(node.kernel, table, PROCESSES) == ({}, []) and asked == [list(table) if number == 100 else None]
