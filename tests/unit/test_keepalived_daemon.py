@@ -155,6 +155,18 @@ class TestReload:
         with pytest.raises(IpvsError, match=r"process 10\) ended while it loaded"):
             self.reload(machine)
 
+    def test_it_ends_and_systemd_starts_another(self, machine):
+        machine.process(10, 1, PARENT)
+
+        def crash(_number):
+            (machine.root / "10/exe").unlink()
+            machine.process(20, 1, PARENT)
+            machine.process(21, 20, CHECKER, write=self.NEW)
+
+        machine.on_signal[10] = crash
+        with pytest.raises(IpvsError, match=r"process 10\) ended while it loaded"):
+            self.reload(machine)
+
     def test_it_does_not_run(self, machine):
         with pytest.raises(IpvsError, match="does not run"):
             self.reload(machine)
